@@ -1,0 +1,9 @@
+//go:build !linux
+
+package machine
+
+func (i *Info) look() {}
+
+func self() Usage { return Unknown }
+
+func cpuTimes() (total, steal int64, ok bool) { return 0, 0, false }
