@@ -1,0 +1,285 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edsrzf/mmap-go"
+
+	"shmkit/shm/fault"
+	"shmkit/shm/internal/sys"
+)
+
+// core is one segment in this process: its mapping, its file, its place in the
+// participant table. However often a process opens a segment, it has one core;
+// Segment, Object and the queues above are thin handles that count on it.
+type core struct {
+	hdr   header // private copy, checked once: a peer cannot change it under us
+	name  string // path of the name, "" for anonymous
+	dev   uint64
+	ino   uint64
+	file  *os.File // our own open file description: it carries our byte locks and no child inherits it
+	mem   mmap.MMap
+	data  []byte
+	wall  *wall
+	locks []lockEntry
+	table []slot // slot number i is table[i-1]
+	me    int    // our slot number
+	self  Token
+	index uint32 // in the address table
+
+	refs    int // guarded by registry.mu
+	closing atomic.Bool
+	closed  chan struct{}  // closed by Close
+	slow    sync.WaitGroup // slow paths inside
+	sweepMu sync.Mutex
+	sleep   sleepers
+}
+
+type inode struct{ dev, ino uint64 }
+
+// registry is what this process is attached to.
+var registry = struct {
+	mu    sync.Mutex
+	byIno map[inode]*core
+	byID  map[ID]*core
+}{byIno: map[inode]*core{}, byID: map[ID]*core{}}
+
+// expectation is what a caller wants a segment to hold; zero fields are not
+// checked.
+type expectation struct {
+	kind     uint32
+	layout   uint64
+	elemSize uint64
+	elems    uint64
+	typed    bool // layout, elemSize are checked also when 0
+}
+
+// attach makes this process a participant of the segment in f and takes
+// ownership of f. path is the name by which f was found, "" if anonymous.
+func attach(f *os.File, path string, want expectation, o *options) (*core, error) {
+	defer f.Close()
+	c, fresh, err := attachLocked(f, path, want, o)
+	if fresh {
+		// Whatever died here before we came: a name that was stale comes
+		// back with its locks released and its queues in order.
+		c.sweepDead(0)
+	}
+	return c, err
+}
+
+func attachLocked(f *os.File, path string, want expectation, o *options) (_ *core, fresh bool, _ error) {
+	dev, ino, uid, err := sys.Inode(f)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := o.trusts(uid); err != nil {
+		return nil, false, err
+	}
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	if c := registry.byIno[inode{dev, ino}]; c != nil {
+		if err := want.check(&c.hdr); err != nil {
+			return nil, false, err
+		}
+		c.refs++
+		return c, false, nil
+	}
+	c := &core{name: path, dev: dev, ino: ino, refs: 1, closed: make(chan struct{})}
+	if c.hdr, err = readHeader(f); err != nil {
+		return nil, false, err
+	}
+	if err := want.check(&c.hdr); err != nil {
+		return nil, false, err
+	}
+	if c.file, err = sys.Reopen(f); err != nil {
+		return nil, false, err
+	}
+	if c.mem, err = mmap.MapRegion(c.file, int(c.hdr.size), mmap.RDWR, 0, 0); err != nil {
+		c.file.Close()
+		return nil, false, fmt.Errorf("mmap: %w", err)
+	}
+	c.lay()
+	if o.prefault {
+		err = sys.Prefault(c.mem)
+	}
+	if err == nil && c.hdr.flags&flagHuge != 0 {
+		sys.HugePages(c.mem) // a wish: without huge pages everything works as well
+	}
+	if err == nil {
+		err = c.join()
+	}
+	if err != nil {
+		c.mem.Unmap()
+		c.file.Close()
+		return nil, false, err
+	}
+	registry.byIno[inode{dev, ino}] = c
+	registry.byID[c.hdr.id] = c
+	addresses.add(c)
+	return c, true, nil
+}
+
+// join claims a slot of the participant table for this process.
+func (c *core) join() error {
+	i, inc, err := c.claim()
+	if err != nil {
+		return err
+	}
+	s := &c.table[i-1]
+	c.me, c.self = i, makeToken(i, inc)
+	s.pid.Store(uint32(os.Getpid()))
+	me := self()
+	s.start.Store(me.start)
+	s.pidns.Store(me.pidns)
+	writeName(s, processName.Load())
+	for j := range s.user {
+		s.user[j].Store(0)
+	}
+	for h := c.wall.highSlot.Load(); h < uint32(i); h = c.wall.highSlot.Load() {
+		c.wall.highSlot.CompareAndSwap(h, uint32(i))
+	}
+	if tid, ok := sys.StartAnchor(); ok {
+		// First the chain, then the word: the kernel marks only words that
+		// hold the anchor's thread id.
+		sys.AnchorAdd(&s.node)
+		s.live.Store(tid)
+	} else {
+		s.live.Store(0)
+	}
+	if fault.Enabled {
+		fault.Point("shm.attach.claimed")
+	}
+	// From here on peers take us for alive as long as the byte lock is held.
+	// Publishes the fields above; pairs with the load in participant.
+	s.status.Store(statusOf(inc, slotLive))
+	return nil
+}
+
+// claim takes a free slot: byte lock first, then the status, so that whoever
+// sees the claim finds the lock held.
+func (c *core) claim() (int, uint32, error) {
+	for round := range 2 {
+		for i := 1; i <= len(c.table); i++ {
+			s := &c.table[i-1]
+			st := s.status.Load()
+			if statusState(st) != slotFree {
+				continue
+			}
+			ok, err := sys.TryLockByte(c.file, lockBase+int64(i), false)
+			if err != nil {
+				return 0, 0, err
+			}
+			if !ok {
+				continue // another newcomer, or a corpse that is still being torn down
+			}
+			inc := nextInc(statusInc(st) & incMask)
+			if s.status.CompareAndSwap(st, statusOf(inc, slotClaiming)) {
+				if fault.Enabled {
+					fault.Point("shm.attach.locked")
+				}
+				return i, inc, nil
+			}
+			sys.UnlockByte(c.file, lockBase+int64(i))
+		}
+		if round == 0 {
+			c.sweepDead(0)
+		}
+	}
+	return 0, 0, fmt.Errorf("%w: all %d slots are taken by living processes", ErrTooManyParticipants, len(c.table))
+}
+
+// release lets one handle go; the last one detaches this process.
+func (c *core) release() error {
+	registry.mu.Lock()
+	if c.refs--; c.refs > 0 {
+		registry.mu.Unlock()
+		return nil
+	}
+	// Our locks on the file stand until the end of this function, so nobody
+	// else takes us for dead before we say so ourselves.
+	delete(registry.byIno, inode{c.dev, c.ino})
+	delete(registry.byID, c.hdr.id)
+	c.closing.Store(true)
+	close(c.closed)
+	registry.mu.Unlock()
+
+	c.sleep.wakeAll()
+	c.slow.Wait()
+	addresses.remove(c)
+
+	// What this process still holds is treated as if it had died: whoever
+	// waits for it is told. From this store on our token is dead.
+	s := &c.table[c.me-1]
+	sys.AnchorRemove(&s.node)
+	live := s.live.Swap(0)
+	s.status.Store(statusOf(c.self.Incarnation(), slotDead))
+	if live&liveWaited != 0 {
+		Wake(&s.live, -1)
+	}
+	c.sweepMu.Lock()
+	c.sweepSlot(c.me)
+	c.sweepMu.Unlock()
+
+	err := sys.Blank(c.mem)
+	err = errors.Join(err, c.file.Close()) // releases the byte locks
+	// Users may still hold pointers into the range. It now is private zero
+	// pages; the range itself goes when nobody can reach c any more.
+	mem := c.mem
+	runtime.AddCleanup(c, func(m mmap.MMap) { m.Unmap() }, mem)
+	return err
+}
+
+// enter marks the begin of a slow path, which Close waits for; it reports
+// false if the segment is closed.
+func (c *core) enter() bool {
+	if c.closing.Load() {
+		return false
+	}
+	c.slow.Add(1)
+	if c.closing.Load() {
+		c.slow.Done()
+		return false
+	}
+	return true
+}
+
+func (c *core) leave() { c.slow.Done() }
+
+// nameStillOurs reports whether path still leads to the inode of c.
+func (c *core) nameStillOurs() bool {
+	f, err := sys.Open(c.name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	dev, ino, _, err := sys.Inode(f)
+	return err == nil && dev == c.dev && ino == c.ino
+}
+
+// identity of this process, for the participant table.
+type identity struct{ start, pidns uint64 }
+
+var self = sync.OnceValue(func() identity {
+	p, _ := sys.Stat(os.Getpid(), 0)
+	return identity{p.Start, sys.Namespace()}
+})
+
+// openRetry runs f again while it says that a name is changing under it.
+func openRetry(f func() (*core, error)) (*core, error) {
+	const patience = 5 * time.Second // only a process stopped between two system calls takes longer
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		c, err := f()
+		if err != errNameMoved || time.Since(begin) > patience {
+			return c, err
+		}
+	}
+}
+
+var errNameMoved = fmt.Errorf("the name is being replaced: %w", fs.ErrNotExist)

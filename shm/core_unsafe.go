@@ -1,0 +1,169 @@
+package shm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// lay puts the parts of a segment over its memory. The header has been checked
+// against the size of the file.
+func (c *core) lay() {
+	base := unsafe.Pointer(unsafe.SliceData(c.mem))
+	c.wall = (*wall)(unsafe.Add(base, wallOffset))
+	c.locks = unsafe.Slice((*lockEntry)(unsafe.Add(base, lockMapOffset)), lockMapCap)
+	c.table = unsafe.Slice((*slot)(unsafe.Add(base, slotOffset)), int(c.hdr.slots))
+	c.data = c.mem[c.hdr.dataOff : c.hdr.dataOff+c.hdr.dataSize : c.hdr.dataOff+c.hdr.dataSize]
+}
+
+func (h *header) bytes() []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(h)), unsafe.Sizeof(*h))
+}
+
+func (h *header) sum() uint64 {
+	return xxhash.Sum64(h.bytes()[:unsafe.Offsetof(h.checksum)])
+}
+
+// readHeader reads and checks the header of f by a plain read: a file that is
+// too short gives an error there, and SIGBUS in a mapping.
+func readHeader(f *os.File) (h header, err error) {
+	n, err := f.ReadAt(h.bytes(), 0)
+	if err != nil && err != io.EOF {
+		return h, err
+	}
+	if n < len(h.bytes()) {
+		return h, &CorruptError{Offset: 0, Field: "file size", Got: uint64(n), Want: uint64(len(h.bytes()))}
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return h, err
+	}
+	return h, h.check(uint64(fi.Size()))
+}
+
+func (h *header) check(fileSize uint64) error {
+	if h.magic != magic {
+		return &CorruptError{Offset: 0, Field: "magic", Got: binary.LittleEndian.Uint64(h.magic[:]), Want: binary.LittleEndian.Uint64(magic[:])}
+	}
+	if h.version != version {
+		// Before the checksum: another version may have another header.
+		return &LayoutError{Field: "version", Got: uint64(h.version), Want: version}
+	}
+	if sum := h.sum(); sum != h.checksum {
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.checksum)), Field: "checksum", Got: h.checksum, Want: sum}
+	}
+	if h.machine != machineWord() {
+		return &LayoutError{Field: "machine word", Got: uint64(h.machine), Want: uint64(machineWord())}
+	}
+	switch {
+	case h.size != fileSize:
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.size)), Field: "size", Got: fileSize, Want: h.size}
+	case h.slots == 0 || h.slots > maxSlots:
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.slots)), Field: "slots", Got: uint64(h.slots), Want: defaultSlots}
+	case h.dataOff%pageSize != 0 || h.dataOff < dataOffset(h.slots) || h.dataOff > h.size:
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.dataOff)), Field: "payload offset", Got: h.dataOff, Want: dataOffset(h.slots)}
+	case h.dataSize > h.size-h.dataOff || h.size > 1<<46:
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.dataSize)), Field: "payload size", Got: h.dataSize, Want: h.size - h.dataOff}
+	}
+	return nil
+}
+
+// machineWord tells machines apart whose memory differs: the size of a word
+// and the order of its bytes.
+func machineWord() uint32 {
+	w := uint32(unsafe.Sizeof(uintptr(0)))
+	x := uint16(1)
+	if *(*byte)(unsafe.Pointer(&x)) == 1 {
+		w |= 1 << 8
+	}
+	return w
+}
+
+// typeString returns the type that the segment was made for.
+func (h *header) typeString() string {
+	s, _, _ := bytes.Cut(h.typeName[:], []byte{0})
+	return string(s)
+}
+
+// nameWords views a slot's name as words: it is written while others may look.
+func nameWords(s *slot) []atomic.Uint64 {
+	return unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&s.name)), len(s.name)/8)
+}
+
+func writeName(s *slot, name *string) {
+	var b [len(s.name)]byte
+	if name != nil {
+		copy(b[:len(b)-1], *name)
+	}
+	for i := range nameWords(s) {
+		nameWords(s)[i].Store(binary.NativeEndian.Uint64(b[8*i:]))
+	}
+}
+
+func readName(s *slot) string {
+	var b [len(s.name)]byte
+	for i := range nameWords(s) {
+		binary.NativeEndian.PutUint64(b[8*i:], nameWords(s)[i].Load())
+	}
+	t, _, _ := bytes.Cut(b[:], []byte{0})
+	return string(t)
+}
+
+// At returns the T at byte off of the payload of s. It fails if T has pointers,
+// if off is not aligned for T, or if T would not lie within the payload. Locks
+// within T become known to the sweep. The memory is valid while s is open;
+// after Close it reads zeros.
+func At[T any](s *Segment, off int) (*T, error) {
+	l, err := LayoutOf[T]()
+	if err != nil {
+		return nil, wrap("at", s.Name(), err)
+	}
+	if err := s.core.fits(l, off, 1); err != nil {
+		return nil, err
+	}
+	if err := s.core.addLocks(l, off, 1); err != nil {
+		return nil, err
+	}
+	return (*T)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s.core.data)), off)), nil
+}
+
+// SliceAt returns n values of T from byte off of the payload of s, as At does
+// one. The slice has no spare capacity: append copies it out of the segment.
+func SliceAt[T any](s *Segment, off, n int) ([]T, error) {
+	l, err := LayoutOf[T]()
+	if err != nil {
+		return nil, wrap("slice at", s.Name(), err)
+	}
+	if err := s.core.fits(l, off, n); err != nil {
+		return nil, err
+	}
+	if err := s.core.addLocks(l, off, n); err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*T)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(s.core.data)), off)), n)[:n:n], nil
+}
+
+// Find returns the segment of this process that p points into, or nil. It is
+// how a lock, which is a bare pointer, learns which participant "this process"
+// is. It costs about 2 ns and any number of goroutines may call it.
+func Find[T any](p *T) *Segment { return addresses.find(uintptr(unsafe.Pointer(p))) }
+
+// Offset returns where p points within the payload of s, in bytes.
+func Offset[T any](s *Segment, p *T) (off int, ok bool) {
+	base := uintptr(unsafe.Pointer(unsafe.SliceData(s.core.data)))
+	a := uintptr(unsafe.Pointer(p))
+	ok = a >= base && a-base < uintptr(len(s.core.data))
+	runtime.KeepAlive(p)
+	return int(a - base), ok
+}
+
+func (c *core) span() (lo, hi uintptr) {
+	lo = uintptr(unsafe.Pointer(unsafe.SliceData(c.mem)))
+	return lo, lo + uintptr(len(c.mem))
+}

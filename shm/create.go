@@ -1,0 +1,264 @@
+package shm
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"shmkit/shm/fault"
+	"shmkit/shm/internal/sys"
+)
+
+func dataOffset(slots uint32) uint64 {
+	return (slotOffset + uint64(slots)*slotSize + pageSize - 1) &^ (pageSize - 1)
+}
+
+// newHeader describes a segment with size bytes of payload.
+func newHeader(size int, o *options) header {
+	h := header{
+		magic:    magic,
+		version:  version,
+		kind:     o.kind,
+		dataOff:  dataOffset(uint32(o.slots)),
+		dataSize: uint64(size),
+		elemSize: uint64(o.layout.Size),
+		elems:    o.elems,
+		layout:   o.layout.Hash,
+		machine:  machineWord(),
+		slots:    uint32(o.slots),
+		lockMap:  lockMapCap,
+		created:  time.Now().UnixNano(),
+		pid:      uint32(os.Getpid()),
+	}
+	rand.Read(h.id[:]) // never fails
+	h.size = (h.dataOff + h.dataSize + pageSize - 1) &^ (pageSize - 1)
+	h.reserved = h.size - h.dataOff
+	if o.sparse >= 0 {
+		h.reserved = min(h.reserved, (uint64(o.sparse)+pageSize-1)&^(pageSize-1))
+	}
+	if o.keep {
+		h.flags |= flagKeep
+	}
+	if o.huge {
+		h.flags |= flagHuge
+	}
+	copy(h.typeName[:len(h.typeName)-1], o.layout.Type)
+	h.checksum = h.sum()
+	return h
+}
+
+// build gives f the size and the header of h, and its space. dir is the folder
+// that the file is in, "" for a memfd.
+func build(f *os.File, h *header, dir string) error {
+	if err := roomFor(int64(h.dataOff+h.reserved), dir); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(h.size)); err != nil {
+		return err
+	}
+	if fault.Enabled {
+		fault.Point("shm.create.sized")
+	}
+	if err := sys.Reserve(f, 0, int64(h.dataOff+h.reserved)); err != nil {
+		return noSpace(err, int64(h.dataOff+h.reserved), dir)
+	}
+	if fault.Enabled {
+		fault.Point("shm.create.reserved")
+	}
+	if _, err := f.WriteAt(h.bytes(), 0); err != nil {
+		return err
+	}
+	if fault.Enabled {
+		fault.Point("shm.create.written")
+	}
+	return nil
+}
+
+// roomFor compares a wish with every limit there is, before anything is
+// touched: the kernel's own answers to too much are SIGBUS and the OOM killer.
+func roomFor(want int64, dir string) error {
+	for _, s := range sys.SpaceFor(dir) {
+		if want > s.Free {
+			return &SpaceError{Place: s.Place, Want: want, Free: max(s.Free, 0)}
+		}
+	}
+	return nil
+}
+
+// noSpace turns the kernel's ENOSPC into an error that says where and how much.
+func noSpace(err error, want int64, dir string) error {
+	if !isNoSpace(err) {
+		return err
+	}
+	e := &SpaceError{Place: "memory", Want: want}
+	if dir != "" {
+		e.Place = dir
+	}
+	for _, s := range sys.SpaceFor(dir) {
+		if s.Place == e.Place {
+			e.Free = s.Free
+		}
+	}
+	return e
+}
+
+// createAnonymous makes a segment that vanishes with its last user.
+func createAnonymous(size int, o *options) (*core, error) {
+	h := newHeader(size, o)
+	f, err := sys.Memfd(memfdName(h.id))
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(build(f, &h, ""), sys.Seal(f)); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return attach(f, "", expectation{}, o)
+}
+
+func memfdName(id ID) string { return "shmkit-" + id.String()[:16] }
+
+// createNamed makes a segment under a name that nobody uses. The name appears
+// in one step, with everything behind it in place; a creator killed before
+// leaves nothing.
+func createNamed(name string, size int, o *options) (*core, error) {
+	path, err := pathOf(name)
+	if err != nil {
+		return nil, err
+	}
+	h := newHeader(size, o)
+	f, err := sys.TempFile(folder(), o.mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := build(f, &h, folder()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	// Attach first: a segment that has a name and no participant is stale,
+	// and another Create would replace it.
+	c, err := attach(f, path, expectation{}, o)
+	if err != nil {
+		return nil, err
+	}
+	for range 100 {
+		err = sys.Link(c.file, path)
+		if err == nil {
+			if fault.Enabled {
+				fault.Point("shm.create.linked")
+			}
+			return c, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+		stale, e := removeStale(path)
+		if e != nil || !stale {
+			break
+		}
+	}
+	c.release()
+	return nil, err
+}
+
+// removeStale removes path if it leads to a segment that nobody is attached to
+// and that was not made to be kept.
+func removeStale(path string) (bool, error) {
+	f, err := sys.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	h, err := readHeader(f)
+	if err != nil || h.flags&flagKeep != 0 {
+		return false, err // not ours to remove
+	}
+	// Who attaches holds this byte shared until it is a participant.
+	ok, err := sys.TryLockByte(f, createByte, false)
+	if err != nil || !ok {
+		return false, err
+	}
+	held, err := sys.BytesHeld(f, lockBase+1, int64(h.slots))
+	if err != nil || held {
+		return false, err
+	}
+	dev, ino, _, err := sys.Inode(f)
+	if err != nil {
+		return false, err
+	}
+	now, err := sys.Open(path)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist), nil
+	}
+	defer now.Close()
+	if d, i, _, err := sys.Inode(now); err != nil || d != dev || i != ino {
+		return false, err
+	}
+	if fault.Enabled {
+		fault.Point("shm.create.unlink")
+	}
+	// The name leads to f, nobody is attached to it and nobody can attach
+	// while we hold the byte: what we remove is what we looked at.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return true, nil
+}
+
+// openNamed attaches to the segment that name leads to.
+func openNamed(name string, want expectation, o *options) (*core, error) {
+	path, err := pathOf(name)
+	if err != nil {
+		return nil, err
+	}
+	return openRetry(func() (*core, error) {
+		f, err := sys.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		guard, err := sys.Reopen(f)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		defer guard.Close() // releases the byte
+		ok, err := sys.TryLockByte(guard, createByte, true)
+		if err != nil || !ok {
+			f.Close()
+			if err == nil {
+				err = errNameMoved
+			}
+			return nil, err
+		}
+		c, err := attach(f, path, want, o)
+		if err != nil {
+			return nil, err
+		}
+		if !c.nameStillOurs() {
+			c.release()
+			return nil, errNameMoved
+		}
+		return c, nil
+	})
+}
+
+// openOrCreate opens name, or makes it where there is none.
+func openOrCreate(name string, size int, want expectation, o *options) (*core, bool, error) {
+	for range 100 {
+		c, err := openNamed(name, want, o)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return c, false, err
+		}
+		c, err = createNamed(name, size, o)
+		if err == nil || !errors.Is(err, fs.ErrExist) {
+			return c, err == nil, err
+		}
+	}
+	return nil, false, fmt.Errorf("others create and remove it all the time: %w", fs.ErrExist)
+}

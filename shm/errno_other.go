@@ -1,0 +1,5 @@
+//go:build !linux
+
+package shm
+
+func isNoSpace(err error) bool { return false }

@@ -1,0 +1,103 @@
+package sys
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Stat reads what the kernel says of thread tid of process pid (tid 0: of the
+// process). A process that is gone is fs.ErrNotExist.
+func Stat(pid, tid int) (Proc, error) {
+	path := fmt.Sprintf("/proc/%d/stat", pid)
+	if tid != 0 {
+		path = fmt.Sprintf("/proc/%d/task/%d/stat", pid, tid)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		if errors.Is(err, unix.ESRCH) { // it ended between open and read
+			err = &os.PathError{Op: "read", Path: path, Err: os.ErrNotExist}
+		}
+		return Proc{}, err
+	}
+	// The command may hold spaces and brackets: count from the last ')'.
+	i := bytes.LastIndexByte(b, ')')
+	f := strings.Fields(string(b[i+1:]))
+	if i < 0 || len(f) < 20 || len(f[0]) != 1 {
+		return Proc{}, fmt.Errorf("shm: %s: unexpected content %q", path, b)
+	}
+	p := Proc{State: f[0][0]}
+	if p.Flags, err = strconv.ParseUint(f[6], 10, 64); err != nil { // field 9
+		return Proc{}, fmt.Errorf("shm: %s: flags: %w", path, err)
+	}
+	if p.Start, err = strconv.ParseUint(f[19], 10, 64); err != nil { // field 22
+		return Proc{}, fmt.Errorf("shm: %s: start time: %w", path, err)
+	}
+	return p, nil
+}
+
+// Tasks lists the threads of process pid.
+func Tasks(pid int) ([]int, error) {
+	d, err := os.Open(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	tids := make([]int, 0, len(names))
+	for _, n := range names {
+		tid, err := strconv.Atoi(n)
+		if err != nil {
+			return nil, err
+		}
+		tids = append(tids, tid)
+	}
+	return tids, nil
+}
+
+// Namespace identifies the pid namespace of this process; 0 if unknown.
+func Namespace() uint64 {
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/ns/pid", &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// FindMemfd calls try for each descriptor of each visible process that is a
+// memfd of that name, until try reports true.
+func FindMemfd(name string, try func(pid, fd int) bool) {
+	want := "/memfd:" + name + " (deleted)"
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	for _, p := range procs {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		dir := "/proc/" + p.Name() + "/fd"
+		fds, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, d := range fds {
+			to, err := os.Readlink(dir + "/" + d.Name())
+			if err != nil || to != want {
+				continue
+			}
+			if fd, err := strconv.Atoi(d.Name()); err == nil && try(pid, fd) {
+				return
+			}
+		}
+	}
+}

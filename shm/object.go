@@ -1,0 +1,95 @@
+package shm
+
+// Object is a T in shared memory: a lock, a counter, a struct with its lock.
+//
+//	type account struct {
+//		mu      futexlock.Mutex
+//		balance int64
+//	}
+//	o, err := shm.New[account]()
+//
+// Object is a handle like Segment. The zero Object is good for UnmarshalBinary
+// and UnmarshalText only.
+type Object[T any] struct {
+	seg   *Segment
+	value *T
+}
+
+// New makes an anonymous T, all zero, that is freed with its last user. T must
+// be free of pointers: the error is a *PointerError that names the culprit. Also
+// ErrNoSpace, errors.ErrUnsupported.
+func New[T any](opts ...Option) (*Object[T], error) {
+	l, err := LayoutOf[T]()
+	if err != nil {
+		return nil, wrap("new", "", err)
+	}
+	s, err := NewSegment(max(l.Size, 1), withObject(l, opts)...)
+	return objectIn[T](s, err)
+}
+
+// Create makes a T under a name. A name that somebody is attached to is
+// fs.ErrExist; one that nobody is attached to is replaced, unless it was made
+// WithKeep.
+func Create[T any](name string, opts ...Option) (*Object[T], error) {
+	l, err := LayoutOf[T]()
+	if err != nil {
+		return nil, wrap("create", name, err)
+	}
+	s, err := CreateSegment(name, max(l.Size, 1), withObject(l, opts)...)
+	return objectIn[T](s, err)
+}
+
+// Open attaches to the T of that name, which may have been left by processes
+// that are gone. Errors as for OpenSegment; a T of another layout is a
+// *LayoutError.
+func Open[T any](name string, opts ...Option) (*Object[T], error) {
+	l, err := LayoutOf[T]()
+	if err != nil {
+		return nil, wrap("open", name, err)
+	}
+	s, err := OpenSegment(name, withObject(l, opts)...)
+	return objectIn[T](s, err)
+}
+
+// OpenOrCreate opens name, or makes it where there is none, and reports whether
+// it made it.
+func OpenOrCreate[T any](name string, opts ...Option) (*Object[T], bool, error) {
+	l, err := LayoutOf[T]()
+	if err != nil {
+		return nil, false, wrap("open or create", name, err)
+	}
+	s, made, err := OpenOrCreateSegment(name, max(l.Size, 1), withObject(l, opts)...)
+	o, err := objectIn[T](s, err)
+	return o, made, err
+}
+
+func withObject(l Layout, opts []Option) []Option {
+	return append(opts[:len(opts):len(opts)], WithKind(KindObject), WithLayout(l, 1))
+}
+
+func objectIn[T any](s *Segment, err error) (*Object[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	v, err := At[T](s, 0)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return &Object[T]{seg: s, value: v}, nil
+}
+
+// Value returns the T. Every process sees the same one, at an address of its
+// own. It is valid until Close; afterwards it is a private zero T.
+func (o *Object[T]) Value() *T { return o.value }
+
+// Segment returns the segment that o lives in.
+func (o *Object[T]) Segment() *Segment { return o.seg }
+
+// Close lets go of o; see Segment.Close.
+func (o *Object[T]) Close() error {
+	if o.seg == nil {
+		return nil
+	}
+	return o.seg.Close()
+}
