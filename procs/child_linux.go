@@ -1,0 +1,193 @@
+package procs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A child is a running child process as the kernel and this package see it.
+type child struct {
+	pid     int
+	report  report
+	pidfd   *os.File // nil: the kernel has none, a thread waits
+	exports exports  // pinned until the child has opened them
+	ready   *os.File // end of file: the child has opened its handles
+	outputs []*output
+}
+
+// signal sends SIGTERM or SIGKILL to the child, or to its process group. The
+// caller holds the lock under which the child is reaped, so the pid is its.
+func (c *child) signal(force, group bool) error {
+	sig, pid := unix.SIGTERM, c.pid
+	if force {
+		sig = unix.SIGKILL
+	}
+	if group {
+		pid = -pid
+	}
+	if err := unix.Kill(pid, sig); err != nil && err != unix.ESRCH {
+		return os.NewSyscallError("kill", err)
+	}
+	return nil
+}
+
+// watch opens the pidfd, by which the poller learns of the end of the child
+// without a thread that waits for it.
+func (c *child) watch() {
+	fd, err := unix.PidfdOpen(c.pid, unix.PIDFD_NONBLOCK)
+	if err == unix.EINVAL { // kernel before 5.10
+		if fd, err = unix.PidfdOpen(c.pid, 0); err == nil {
+			unix.SetNonblock(fd, true)
+		}
+	}
+	if err == nil {
+		c.pidfd = os.NewFile(uintptr(fd), "pidfd")
+	}
+}
+
+// wait returns when the child is dead: its last thread has left. The child is
+// a zombie then, and its pid still its own.
+func (c *child) wait() {
+	if c.pidfd != nil {
+		defer c.pidfd.Close()
+		conn, err := c.pidfd.SyscallConn()
+		if err == nil {
+			err = conn.Read(func(fd uintptr) bool {
+				p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+				for {
+					n, err := unix.Poll(p, 0)
+					if err != unix.EINTR {
+						return n > 0
+					}
+				}
+			})
+		}
+		if err == nil {
+			return
+		}
+	}
+	for {
+		err := unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// reap takes the dead child from the kernel. known is false if somebody else
+// did.
+func (c *child) reap() (status unix.WaitStatus, known bool) {
+	for {
+		_, err := unix.Wait4(c.pid, &status, 0, nil)
+		if err != unix.EINTR {
+			return status, err == nil
+		}
+	}
+}
+
+// reap waits for the end of the child and makes it known. It is the only
+// place that does, so there are no two opinions about a process, and no zombie.
+func (p *Process) reap(c *child) {
+	if c.ready != nil {
+		go c.releaseWhenReady()
+	}
+	c.wait()
+	if p.set.group {
+		// The zombie holds the number of the group, so it cannot be another's.
+		unix.Kill(-c.pid, unix.SIGKILL)
+	}
+	// What the dead held is free before anybody learns of its death.
+	sweepDead(c.pid)
+	for _, o := range c.outputs {
+		o.childEnded()
+	}
+
+	p.mu.Lock()
+	status, known := c.reap()
+	p.out = c.judge(p.name, status, known)
+	p.state = ended
+	p.mu.Unlock()
+	c.report.close()
+
+	for _, o := range c.outputs {
+		if err := o.drained(); err != nil && p.out.err == nil {
+			p.out.err = fmt.Errorf("procs: output of %s: %w", p.name, err)
+		}
+	}
+	family.remove(p)
+	close(p.done)
+}
+
+// releaseWhenReady unpins the objects in the arguments once the child has
+// opened them, or is dead.
+func (c *child) releaseWhenReady() {
+	var b [1]byte
+	for {
+		if n, err := c.ready.Read(b[:]); n == 0 && err != nil {
+			break
+		}
+	}
+	c.ready.Close()
+	c.exports.Release()
+}
+
+// judge makes an outcome of what the kernel says and the child left.
+func (c *child) judge(name string, status unix.WaitStatus, known bool) outcome {
+	state, words, crash := c.report.read()
+	if !known {
+		if state != reportFinished {
+			return outcome{code: 255, err: &ExitError{Process: name, PID: c.pid, Code: 255}}
+		}
+		status = unix.WaitStatus(words.Code << 8)
+	}
+	if status.Signaled() {
+		code := -int(status.Signal())
+		return outcome{code: code, err: &ExitError{Process: name, PID: c.pid, Code: code, Signal: status.Signal(), Core: status.CoreDump()}}
+	}
+	code := status.ExitStatus()
+	switch {
+	case code == 2 && crash != "":
+		message, stack := splitCrash(crash)
+		return outcome{code: code, err: &RemoteError{Process: name, PID: c.pid, Code: code, Panic: true, Message: message, Stack: stack}}
+	case state == reportBlank && code == 0:
+		return outcome{err: fmt.Errorf("procs: %s (pid %d) ended before it came to procs.Main or procs.Init: %w", name, c.pid, ErrNoMain)}
+	case state == reportFinished && words.Code == code && code == 0:
+		return outcome{result: words.Result, has: words.Has}
+	case state == reportFinished && words.Code == code:
+		return outcome{code: code, err: &RemoteError{Process: name, PID: c.pid, Code: code, Panic: words.Panic,
+			Message: words.Message, Stack: words.Stack, kind: reasons[words.Reason]}}
+	case code == 0:
+		return outcome{}
+	default:
+		return outcome{code: code, err: &ExitError{Process: name, PID: c.pid, Code: code}}
+	}
+}
+
+// reasons are the errors for which a child does not call its function, by the
+// name under which its last words give them.
+var reasons = map[string]error{
+	"other build":    ErrOtherBuild,
+	"not registered": ErrNotRegistered,
+}
+
+// splitCrash takes the message and the stack out of what the runtime prints:
+// "panic: text" or "fatal error: text", an empty line, "goroutine 7 [running]:".
+func splitCrash(crash string) (message, stack string) {
+	message, stack, _ = strings.Cut(crash, "\n\n")
+	message = strings.TrimPrefix(message, "panic: ")
+	message = strings.TrimPrefix(message, "fatal error: ")
+	return strings.TrimSpace(message), strings.TrimSpace(stack)
+}
+
+// endedOnRequest reports whether the process died of the signal that this
+// process sent it.
+func (p *Process) endedOnRequest() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var exit *ExitError
+	return p.asked && errors.As(p.out.err, &exit) && exit.Signal != 0
+}

@@ -1,0 +1,143 @@
+package procs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// family holds the children of this process that were started and have not
+// ended, and those that ended badly and whom nobody has joined.
+var family children
+
+type children struct {
+	mu     sync.Mutex
+	alive  []*Process
+	failed []*Process
+	ending bool // a signal asked this process to end: new children are asked too
+}
+
+// add takes in p, whose lock the caller holds.
+func (c *children) add(p *Process) {
+	c.mu.Lock()
+	c.alive = append(c.alive, p)
+	ending := c.ending
+	c.mu.Unlock()
+	if ending {
+		p.asked = true
+		p.child.signal(false, p.set.group)
+	}
+}
+
+// remove takes out p, which has ended.
+func (c *children) remove(p *Process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.alive, p); i >= 0 {
+		c.alive = slices.Delete(c.alive, i, i+1)
+	}
+	if p.out.err != nil {
+		// Kept only for the report at the end; one more of a thousand dead
+		// workers that nobody joins says nothing new.
+		if len(c.failed) < 100 {
+			c.failed = append(c.failed, p)
+		}
+	}
+}
+
+func (c *children) list() []*Process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.alive)
+}
+
+// refuse notes that this process is asked to end: children started from now on
+// are asked at once.
+func (c *children) refuse() {
+	c.mu.Lock()
+	c.ending = true
+	c.mu.Unlock()
+}
+
+func (c *children) killAll() {
+	for _, p := range c.list() {
+		p.Kill()
+	}
+}
+
+// end ends the daemons, or all children if all is set: SIGTERM, their grace
+// and half a second, SIGKILL. It returns when they have ended, or ctx is done.
+func (c *children) end(ctx context.Context, all bool) error {
+	var wait sync.WaitGroup
+	for _, p := range c.list() {
+		if !all && !p.set.daemon {
+			continue
+		}
+		wait.Go(func() {
+			p.Terminate()
+			timer := time.NewTimer(p.set.grace + 500*time.Millisecond)
+			defer timer.Stop()
+			select {
+			case <-p.done:
+				return
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+			p.Kill()
+			select {
+			case <-p.done:
+			case <-ctx.Done():
+			}
+		})
+	}
+	wait.Wait()
+	return context.Cause(ctx)
+}
+
+// join waits for all children.
+func (c *children) join(ctx context.Context) error {
+	for {
+		alive := c.list()
+		if len(alive) == 0 {
+			return nil
+		}
+		for _, p := range alive {
+			select {
+			case <-p.done:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+}
+
+// reportFailures tells standard error of the children that ended badly and
+// whom nobody joined: an error that nobody looks at should not vanish.
+func (c *children) reportFailures() {
+	c.mu.Lock()
+	failed := c.failed
+	c.failed = nil
+	c.mu.Unlock()
+	for _, p := range failed {
+		p.mu.Lock()
+		seen := p.seen
+		p.mu.Unlock()
+		if !seen && !p.endedOnRequest() {
+			fmt.Fprintf(os.Stderr, "procs: %v (nobody joined it)\n", p.out.err)
+		}
+	}
+}
+
+// Shutdown ends the daemons of this process (SIGTERM, their grace, SIGKILL)
+// and waits for its other children to end. Main does it when its function has
+// returned; a program that uses Init instead can call it at its end. When ctx
+// is done it returns the cause, and children may be alive.
+func Shutdown(ctx context.Context) error {
+	if err := family.end(ctx, false); err != nil {
+		return err
+	}
+	return family.join(ctx)
+}

@@ -1,0 +1,138 @@
+package procs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// runChild is the life of a child. It does not return.
+func runChild(value string) {
+	fd, err := strconv.Atoi(value)
+	var e envelope
+	if err == nil {
+		err = e.open(fd)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "procs: %s=%s is set, but leads to no envelope: %v\n", envelopeKey, value, err)
+		os.Exit(1)
+	}
+	unix.Close(fd)
+	// No program that this process starts shall inherit what was meant for it.
+	for fd := 3; fd < 3+e.Files; fd++ {
+		unix.CloseOnExec(fd)
+	}
+	for _, fd := range []int{e.Lifeline, e.Report, e.Ready} {
+		if fd > 0 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	parent := &ParentProcess{name: e.ParentName, pid: e.ParentPID, done: make(chan struct{})}
+	me.Store(&identity{name: e.Name, daemon: e.Daemon, parent: parent, key: e.AuthKey, ready: e.Ready})
+	setProcessName(e.Name)
+	for _, h := range e.Handles {
+		unix.CloseOnExec(h.FD)
+		adoptHandle(h.ID, os.NewFile(uintptr(h.FD), "shared object"))
+	}
+	r := report{e.Report}
+	if err := r.begin(); err != nil {
+		fmt.Fprintf(os.Stderr, "procs: %s: %v\n", e.Name, err)
+		os.Exit(1)
+	}
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	requests := notifySignals()
+	go watchLifeline(e.Lifeline, parent.done)
+	go obey(&e, cancel, requests, parent)
+
+	endings := make(chan ending)
+	go perform(ctx, &e, endings)
+	end := <-endings
+	if requests.got() {
+		family.end(context.Background(), true)
+	}
+	Shutdown(context.Background())
+	family.reportFailures()
+	if end.canceled && requests.got() {
+		requests.die()
+	}
+	if err := r.finish(end.words); err != nil {
+		fmt.Fprintf(os.Stderr, "procs: %s: cannot report its end: %v\n", e.Name, err)
+		os.Exit(max(end.words.Code, 1))
+	}
+	os.Exit(end.words.Code)
+}
+
+// obey ends the context of this child when it is asked to end or when its
+// parent dies, and the child itself if it must and has not used its grace.
+func obey(e *envelope, cancel context.CancelCauseFunc, requests *signals, parent *ParentProcess) {
+	gone := parent.done
+	for {
+		select {
+		case <-requests.ch:
+			// The parent-death signal may overtake the lifeline: the thread
+			// that sends it dies before the last descriptor is closed.
+			cause := ErrTerminated
+			if e.Daemon || e.EndWithParent {
+				select {
+				case <-parent.done:
+					cause = ErrParentDied
+				case <-time.After(2 * time.Millisecond):
+				}
+			}
+			cancel(cause)
+			family.refuse()
+			go family.end(context.Background(), true)
+		case <-gone:
+			cancel(ErrParentDied)
+			if !e.Daemon && !e.EndWithParent {
+				gone = nil // it may go on, but can still be asked to end
+				continue
+			}
+		}
+		time.Sleep(e.Grace)
+		family.killAll()
+		requests.die()
+	}
+}
+
+// An ending is how the function of a child ended.
+type ending struct {
+	words    lastWords
+	canceled bool // the error says no more than that the context ended
+}
+
+// perform calls the function and sends its ending, whichever way it leaves.
+func perform(ctx context.Context, e *envelope, endings chan<- ending) {
+	f := lookup(e.Function)
+	switch {
+	case e.Build != buildID():
+		endings <- ending{words: lastWords{Code: 1, Reason: "other build",
+			Message: fmt.Sprintf("%v: its file is %s, that of its parent is %s", ErrOtherBuild, buildID(), e.Build)}}
+		return
+	case f == nil:
+		endings <- ending{words: lastWords{Code: 1, Reason: "not registered", Message: fmt.Sprintf("%v: %q", ErrNotRegistered, e.Function)}}
+		return
+	}
+	// What stands here is true if the function neither returns nor panics.
+	end := ending{words: lastWords{Code: 1, Message: "the function ended its goroutine by runtime.Goexit"}}
+	defer func() {
+		if value := recover(); value != nil {
+			stack := string(debug.Stack())
+			end.words = lastWords{Code: 2, Panic: true, Message: fmt.Sprint(value), Stack: stack}
+			fmt.Fprintf(os.Stderr, "procs: %s (pid %d): panic: %v\n\n%s\n", e.Name, os.Getpid(), value, stack)
+		}
+		endings <- end
+	}()
+	result, err := f.call(ctx, e.Args)
+	if err != nil {
+		end = ending{words: lastWords{Code: 1, Message: err.Error()}, canceled: isCancellation(err)}
+		return
+	}
+	end = ending{words: lastWords{Has: result != nil, Result: result}}
+}

@@ -1,0 +1,236 @@
+package wire
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/binary"
+	"encoding/gob"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+)
+
+// An encoder writes one value.
+type encoder struct {
+	buf  []byte
+	open []visit // pointers, maps and slices that lead to the value being written
+}
+
+// A visit is one reference on the way down. The type belongs to it: a pointer
+// to a struct and a pointer to its first field are the same address.
+type visit struct {
+	at  uintptr
+	len int
+	typ reflect.Type
+}
+
+func (e *encoder) uvarint(n uint64) { e.buf = binary.AppendUvarint(e.buf, n) }
+
+func (e *encoder) bytes(b []byte) {
+	e.uvarint(uint64(len(b)))
+	e.buf = append(e.buf, b...)
+}
+
+// value writes v, which is addressable. path is for errors.
+func (e *encoder) value(v reflect.Value, path string) error {
+	if f := formOf(v.Type()); f != byKind {
+		return e.marshaler(v, f, path)
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		if v.Bool() {
+			e.buf = append(e.buf, 1)
+		} else {
+			e.buf = append(e.buf, 0)
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		e.buf = binary.AppendVarint(e.buf, v.Int())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		e.uvarint(v.Uint())
+	case reflect.Float32, reflect.Float64:
+		e.buf = binary.LittleEndian.AppendUint64(e.buf, math.Float64bits(v.Float()))
+	case reflect.Complex64, reflect.Complex128:
+		c := v.Complex()
+		e.buf = binary.LittleEndian.AppendUint64(e.buf, math.Float64bits(real(c)))
+		e.buf = binary.LittleEndian.AppendUint64(e.buf, math.Float64bits(imag(c)))
+	case reflect.String:
+		e.uvarint(uint64(v.Len()))
+		e.buf = append(e.buf, v.String()...)
+	case reflect.Array:
+		for i := range v.Len() {
+			if err := e.value(v.Index(i), path+"["+strconv.Itoa(i)+"]"); err != nil {
+				return err
+			}
+		}
+	case reflect.Slice:
+		return e.slice(v, path)
+	case reflect.Map:
+		return e.mapping(v, path)
+	case reflect.Pointer:
+		return e.pointer(v, path)
+	case reflect.Struct:
+		return e.structure(v, path)
+	case reflect.Interface:
+		return e.dynamic(v, path)
+	case reflect.Chan, reflect.Func:
+		if !v.IsNil() {
+			return e.refuse(v, path, "a "+v.Kind().String()+" cannot leave its process")
+		}
+	default:
+		return e.refuse(v, path, "an address means nothing in another process")
+	}
+	return nil
+}
+
+func (e *encoder) refuse(v reflect.Value, path, why string) error {
+	return &FieldError{Path: path, Type: v.Type().String(), Why: why}
+}
+
+// enter notes that the way down leads through v, and fails if it did before.
+func (e *encoder) enter(v reflect.Value, path string) error {
+	here := visit{at: v.Pointer(), typ: v.Type()}
+	if v.Kind() == reflect.Slice {
+		here.len = v.Len()
+	}
+	for _, o := range e.open {
+		if o == here {
+			return e.refuse(v, path, "leads back to itself")
+		}
+	}
+	e.open = append(e.open, here)
+	return nil
+}
+
+func (e *encoder) leave() { e.open = e.open[:len(e.open)-1] }
+
+func (e *encoder) slice(v reflect.Value, path string) error {
+	if v.IsNil() {
+		e.uvarint(0)
+		return nil
+	}
+	e.uvarint(uint64(v.Len()) + 1)
+	if v.Type().Elem().Kind() == reflect.Uint8 && formOf(v.Type().Elem()) == byKind {
+		e.buf = append(e.buf, v.Bytes()...)
+		return nil
+	}
+	if v.Len() == 0 {
+		return nil
+	}
+	if err := e.enter(v, path); err != nil {
+		return err
+	}
+	defer e.leave()
+	for i := range v.Len() {
+		if err := e.value(v.Index(i), path+"["+strconv.Itoa(i)+"]"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) mapping(v reflect.Value, path string) error {
+	if v.IsNil() {
+		e.uvarint(0)
+		return nil
+	}
+	e.uvarint(uint64(v.Len()) + 1)
+	if err := e.enter(v, path); err != nil {
+		return err
+	}
+	defer e.leave()
+	// Elements of maps are not addressable: copies of them are.
+	key := reflect.New(v.Type().Key()).Elem()
+	elem := reflect.New(v.Type().Elem()).Elem()
+	for iter := v.MapRange(); iter.Next(); {
+		key.Set(iter.Key())
+		elem.Set(iter.Value())
+		at := fmt.Sprintf("%s[%v]", path, iter.Key())
+		if err := e.value(key, at); err != nil {
+			return err
+		}
+		if err := e.value(elem, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) pointer(v reflect.Value, path string) error {
+	if v.IsNil() {
+		e.uvarint(0)
+		return nil
+	}
+	e.uvarint(1)
+	if err := e.enter(v, path); err != nil {
+		return err
+	}
+	defer e.leave()
+	return e.value(v.Elem(), path)
+}
+
+func (e *encoder) structure(v reflect.Value, path string) error {
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		at := path + "." + f.Name
+		switch {
+		case sendable(f):
+			if err := e.value(v.Field(i), at); err != nil {
+				return err
+			}
+		case f.Name != "_" && !v.Field(i).IsZero():
+			return e.refuse(v.Field(i), at, "an unexported field that holds data: it would not arrive")
+		}
+	}
+	return nil
+}
+
+// dynamic writes the value of an interface. Its type travels as the name under
+// which gob knows it.
+func (e *encoder) dynamic(v reflect.Value, path string) error {
+	if v.IsNil() {
+		e.uvarint(0)
+		return nil
+	}
+	e.uvarint(1)
+	// Gob drops what it cannot send without a word. The walk of our own says
+	// it; its bytes are thrown away.
+	inner := reflect.New(v.Elem().Type()).Elem()
+	inner.Set(v.Elem())
+	mark := len(e.buf)
+	if err := e.value(inner, path+".("+v.Elem().Type().String()+")"); err != nil {
+		return err
+	}
+	e.buf = e.buf[:mark]
+
+	var buf bytes.Buffer
+	held := v.Elem().Interface()
+	if err := gob.NewEncoder(&buf).Encode(&held); err != nil {
+		return fmt.Errorf("%s (%s): %w", path, v.Elem().Type(), err)
+	}
+	e.bytes(buf.Bytes())
+	return nil
+}
+
+// marshaler writes what a method of v makes of it.
+func (e *encoder) marshaler(v reflect.Value, f form, path string) error {
+	var data []byte
+	var err error
+	if !v.CanAddr() || !v.Addr().CanInterface() {
+		return e.refuse(v, path, "its marshaler cannot be reached")
+	}
+	switch p := v.Addr().Interface(); f {
+	case byBinary:
+		data, err = p.(encoding.BinaryMarshaler).MarshalBinary()
+	case byGob:
+		data, err = p.(gob.GobEncoder).GobEncode()
+	default:
+		data, err = p.(encoding.TextMarshaler).MarshalText()
+	}
+	if err != nil {
+		return fmt.Errorf("%s (%s): %w", path, v.Type(), err)
+	}
+	e.bytes(data)
+	return nil
+}

@@ -1,0 +1,92 @@
+package procs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+)
+
+// initialized reports whether Main or Init has run in this process.
+func initialized() bool { return initRan.Load() }
+
+var initRan atomic.Bool
+
+// Init makes a program able to have children. Call it first thing in main, or
+// in TestMain, if you do not use Main.
+//
+// In a child, Init runs the function that the child was started for, and does
+// not return: the process ends with it. Elsewhere it only notes that it was
+// called. A second call does nothing.
+func Init() {
+	registry.Lock()
+	registry.closed = true
+	registry.Unlock()
+	if !initRan.CompareAndSwap(false, true) {
+		return
+	}
+	value, isChild := os.LookupEnv(envelopeKey)
+	if !isChild {
+		return
+	}
+	os.Unsetenv(envelopeKey)
+	runChild(value)
+}
+
+// Main is the whole main function of a program that has children:
+//
+//	func main() { procs.Main(run) }
+//
+// In a child it runs the function that the child was started for, and does not
+// return. Elsewhere it calls run. The context ends, with the cause
+// ErrTerminated, at the first SIGINT or SIGTERM, which also asks all children
+// to end: SIGTERM, their grace, SIGKILL. A second signal kills everything at
+// once.
+//
+// When run has returned, Main ends the daemons (SIGTERM, their grace, SIGKILL)
+// and waits for the other children. Children that ended badly and that nobody
+// joined are named on standard error. If run returned an error Main prints it
+// and exits with code 1; if the error is that of the ended context, the
+// process dies of the signal, as a shell expects it to. Otherwise Main returns.
+//
+// If run panics or calls os.Exit the children notice that their parent is
+// gone: see ErrParentDied.
+func Main(run func(ctx context.Context) error) {
+	Init()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := notifySignals()
+	go func() {
+		if _, ok := <-signals.ch; !ok {
+			return
+		}
+		cancel(ErrTerminated)
+		family.refuse()
+		go family.end(context.Background(), true)
+		if _, ok := <-signals.ch; ok {
+			family.killAll()
+			signals.die()
+		}
+	}()
+	err := run(ctx)
+	if signals.got() {
+		family.end(context.Background(), true)
+	}
+	Shutdown(context.Background())
+	family.reportFailures()
+	if err != nil && signals.got() && isCancellation(err) {
+		signals.die()
+	}
+	signals.stop()
+	cancel(nil)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
+		os.Exit(1)
+	}
+}
+
+// isCancellation reports whether err says no more than that the context ended.
+func isCancellation(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, ErrTerminated) || errors.Is(err, ErrParentDied)
+}

@@ -1,0 +1,56 @@
+package procs
+
+import (
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// signals are the requests to end that reach this process.
+type signals struct {
+	in   chan os.Signal
+	ch   chan os.Signal // what came in, after it was noted
+	last atomic.Int32   // the first signal, 0: none
+}
+
+// notifySignals takes over SIGTERM, and SIGINT unless the process was started
+// with it ignored, as a shell starts what runs in the background.
+func notifySignals() *signals {
+	s := &signals{in: make(chan os.Signal, 8), ch: make(chan os.Signal, 8)}
+	signal.Notify(s.in, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGINT) {
+		signal.Notify(s.in, syscall.SIGINT)
+	}
+	go func() {
+		defer close(s.ch)
+		for sig := range s.in {
+			s.last.CompareAndSwap(0, int32(sig.(syscall.Signal)))
+			s.ch <- sig
+		}
+	}()
+	return s
+}
+
+// got reports whether a signal came.
+func (s *signals) got() bool { return s.last.Load() != 0 }
+
+// stop gives the signals back.
+func (s *signals) stop() {
+	signal.Stop(s.in)
+	close(s.in)
+}
+
+// die ends this process by the signal that came, or by SIGTERM, so that its
+// parent sees why.
+func (s *signals) die() {
+	sig := syscall.Signal(s.last.Load())
+	if sig == 0 {
+		sig = syscall.SIGTERM
+	}
+	signal.Reset(sig)
+	syscall.Kill(os.Getpid(), sig)
+	time.Sleep(time.Second) // the signal is on its way to some thread
+	os.Exit(128 + int(sig))
+}
