@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"shmkit/procs/internal/permanent"
 )
 
 // A lifeline is a pipe into which nobody ever writes. Only the parent holds its
@@ -32,6 +34,8 @@ func lifelineEnd() (int, error) {
 			return
 		}
 		lifeline.read = ends[0] // ends[1] is open as long as this process lives
+		permanent.Keep(ends[0])
+		permanent.Keep(ends[1])
 	})
 	return lifeline.read, lifeline.err
 }
@@ -42,6 +46,7 @@ func watchLifeline(fd int, gone chan struct{}) {
 	if unix.SetNonblock(fd, true) != nil {
 		return
 	}
+	permanent.Keep(fd)
 	f := os.NewFile(uintptr(fd), "lifeline")
 	var b [1]byte
 	for {
