@@ -1,0 +1,66 @@
+package futexlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"shmkit/shm"
+)
+
+// ErrOwnerDied says that a process died inside what the lock protects. From a
+// Lock, an RLock or a Cond's Wait it means held: the caller has the lock like
+// any other, and is told that the data may be half-written. It is told to every
+// locker until a holder has repaired the data and called Consistent. From
+// WaitGroup.Wait it means that tasks died with their process, from Barrier.Wait
+// that a party did.
+var ErrOwnerDied = errors.New("the process that held it died")
+
+// ErrNotInit is returned by Barrier.Wait before Init.
+var ErrNotInit = errors.New("not initialised")
+
+// ErrOverflow is returned when a count would pass its bound: by
+// Semaphore.Release above the maximum, by Semaphore.Acquire of more than the
+// maximum, by RecursiveMutex.Lock past the greatest depth. Nothing has changed.
+var ErrOverflow = errors.New("past the bound")
+
+// ErrTooManyHolders is returned when more processes take part at once than the
+// object has cells for. Nothing has changed. The limit is in the type's comment.
+var ErrTooManyHolders = errors.New("too many processes take part")
+
+// ErrBroken is returned by every Barrier.Wait, current and future, from the
+// moment when a party gave up, failed, died or called Abort, until Reset. If a
+// party's death was the reason, the error is ErrOwnerDied as well.
+var ErrBroken = errors.New("the barrier is broken")
+
+// failed wraps err with the operation that returns it.
+func failed(op string, err error) error { return fmt.Errorf("futexlock: %s: %w", op, err) }
+
+// gaveUp is the error of an operation whose Sleep or Lead ended with err
+// without result: the context's, or shm.ErrClosed.
+func gaveUp(op string, ctx context.Context, err error) error {
+	if cerr := ctx.Err(); cerr != nil {
+		err = cerr
+	}
+	return failed(op, err)
+}
+
+// closed stops a caller that cannot be given an error: it holds a pointer into
+// a segment that its own process has closed.
+func closed(op string) {
+	panic("futexlock: " + op + ": the segment was closed by this process")
+}
+
+// stray stops a caller whose lock is not in shared memory, or no longer.
+func stray(op string) {
+	panic("futexlock: " + op + ": the lock lies in no attached segment; make it with shm.New or inside a struct made with shm.New, and do not copy it")
+}
+
+// notHeld stops a caller that gives back what it does not have.
+func notHeld(op, what string, seg *shm.Segment, holder shm.Token) {
+	by := "it is free"
+	if holder != 0 {
+		by = "it is held by " + people(seg, holder)
+	}
+	panic("futexlock: " + op + " of a " + what + " that this process does not hold: " + by)
+}

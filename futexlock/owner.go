@@ -1,0 +1,47 @@
+package futexlock
+
+import (
+	"fmt"
+
+	"shmkit/shm"
+)
+
+// Owner describes the process that holds a lock, for people: by the time it is
+// printed the lock may have moved on.
+type Owner struct {
+	Token shm.Token // in the lock's segment
+	PID   int       // as that process's pid namespace numbers it; 0 if it has left the table
+	Name  string    // see shm.SetProcessName
+	Dead  bool      // it died while it held the lock, and nobody has taken over yet
+}
+
+// String returns "cook-1 (pid 12)".
+func (o Owner) String() string {
+	s := o.Name
+	if s == "" {
+		s = "process " + o.Token.String()
+	}
+	if o.PID != 0 {
+		s += fmt.Sprintf(" (pid %d)", o.PID)
+	}
+	if o.Dead {
+		s += ", dead"
+	}
+	return s
+}
+
+func owner(seg *shm.Segment, t shm.Token) Owner {
+	o := Owner{Token: t, Dead: seg.Dead(t)}
+	if p, ok := seg.Participant(t); ok {
+		o.PID, o.Name = p.PID, p.Name
+	}
+	return o
+}
+
+// people names the participant t for a message.
+func people(seg *shm.Segment, t shm.Token) string {
+	if t == seg.Self() {
+		return "this process"
+	}
+	return owner(seg, t).String()
+}
