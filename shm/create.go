@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/edsrzf/mmap-go"
+
 	"shmkit/shm/fault"
 	"shmkit/shm/internal/sys"
 )
@@ -52,7 +54,7 @@ func newHeader(size int, o *options) header {
 
 // build gives f the size and the header of h, and its space. dir is the folder
 // that the file is in, "" for a memfd.
-func build(f *os.File, h *header, dir string) error {
+func build(f *os.File, h *header, dir string, init func([]byte)) error {
 	if err := roomFor(int64(h.dataOff+h.reserved), dir); err != nil {
 		return err
 	}
@@ -70,6 +72,16 @@ func build(f *os.File, h *header, dir string) error {
 	}
 	if _, err := f.WriteAt(h.bytes(), 0); err != nil {
 		return err
+	}
+	if init != nil {
+		mem, err := mmap.MapRegion(f, int(h.size), mmap.RDWR, 0, 0)
+		if err != nil {
+			return err
+		}
+		init(mem[h.dataOff : h.dataOff+h.dataSize])
+		if err := mem.Unmap(); err != nil {
+			return err
+		}
 	}
 	if fault.Enabled {
 		fault.Point("shm.create.written")
@@ -112,7 +124,7 @@ func createAnonymous(size int, o *options) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(build(f, &h, ""), sys.Seal(f)); err != nil {
+	if err := errors.Join(build(f, &h, "", o.init), sys.Seal(f)); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -134,7 +146,7 @@ func createNamed(name string, size int, o *options) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := build(f, &h, folder()); err != nil {
+	if err := build(f, &h, folder(), o.init); err != nil {
 		f.Close()
 		return nil, err
 	}

@@ -269,10 +269,20 @@ func text(b []byte, err error) ([]byte, error) {
 	return base64.RawURLEncoding.AppendEncode(nil, b), nil
 }
 
-func fromText(b []byte, f func([]byte) error) error {
+// DecodeText returns what MarshalBinary had made of the handle that b is the text
+// of.
+func DecodeText(b []byte) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.AppendDecode(nil, b)
 	if err != nil {
-		return fmt.Errorf("shm: text of a handle: %w", err)
+		return nil, fmt.Errorf("shm: text of a handle: %w", err)
+	}
+	return raw, nil
+}
+
+func fromText(b []byte, f func([]byte) error) error {
+	raw, err := DecodeText(b)
+	if err != nil {
+		return err
 	}
 	return f(raw)
 }

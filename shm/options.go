@@ -23,6 +23,7 @@ type options struct {
 	layout   Layout
 	elems    uint64
 	typed    bool
+	init     func([]byte)
 }
 
 func makeOptions(opts []Option) *options {
@@ -95,3 +96,7 @@ func WithLayout(l Layout, elems int) Option {
 // rest has an address but no memory: touching it before Segment.Reserve may
 // raise SIGBUS when memory is short.
 func WithSparse(n int) Option { return func(o *options) { o.sparse = int64(n) } }
+
+// WithInit gives new segments their first contents: f is called with the payload
+// while nobody else can see it, and must not keep it. Opening does not call it.
+func WithInit(f func(payload []byte)) Option { return func(o *options) { o.init = f } }

@@ -276,3 +276,12 @@ func (c *core) fits(l Layout, off, n int) error {
 	}
 	return nil
 }
+
+// Current returns the token of whoever has participant slot n now, dead or
+// alive; 0 if n is no slot.
+func (s *Segment) Current(n int) Token {
+	if n < 1 || n > len(s.core.table) {
+		return nobody
+	}
+	return makeToken(n, statusInc(s.core.table[n-1].status.Load()))
+}

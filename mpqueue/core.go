@@ -1,0 +1,350 @@
+package mpqueue
+
+import (
+	"sync/atomic"
+
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// core is a queue in this process, whatever its T: the claim and release of
+// slots. Any number of goroutines share it.
+type core struct {
+	memory
+	seg  *shm.Segment
+	self owner
+
+	// Lower bounds of the positions that are not claimed, and not taken, as
+	// far as this process knows. Here they cost no shared line.
+	_    [64]byte
+	tail atomic.Uint64
+	_    [56]byte
+	head atomic.Uint64
+	// The value of control.orphans at which a full scan found nothing.
+	seen atomic.Uint32
+	_    [52]byte
+
+	spinPut, spinGet spinner
+	cursor           cursors
+}
+
+func newCore(s *shm.Segment, g geometry) *core {
+	q := &core{memory: overlay(s.Data(), g), seg: s, self: ownerOf(s.Self())}
+	q.tail.Store(q.control.tail.Load())
+	q.head.Store(q.control.head.Load())
+	q.spinPut.init()
+	q.spinGet.init()
+	return q
+}
+
+// outcome says what a claim came to.
+type outcome int
+
+const (
+	claimed outcome = iota
+	full            // every place holds an item that nobody is taking
+	empty           // no item is there
+	busy            // an unfinished operation stands in the way
+	closed          // CloseSend has been sealed at this position
+)
+
+// claim is what a producer or a consumer has claimed, or why not.
+type claim struct {
+	*slot
+	pos   uint64
+	lap   uint64
+	word  uint64 // that stood, or stands, in the way
+	again bool   // the item was delivered before
+}
+
+// raise moves a hint up to p. Hints may stay behind for as long as they like.
+func raise(hint *atomic.Uint64, p uint64) {
+	for {
+		h := hint.Load()
+		if int64(p-h) <= 0 || hint.CompareAndSwap(h, p) {
+			return
+		}
+	}
+}
+
+// hintEvery is how often, in positions, the shared hints are raised: whoever
+// starts from one looks at that many slots too many.
+const hintEvery = 8
+
+// sharedHint raises a shared hint if p is one of those that do.
+func (q *core) sharedHint(hint *atomic.Uint64, p uint64) {
+	if p%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
+		raise(hint, p)
+	}
+}
+
+// claimPut claims the next place for a producer:
+//
+//	lap of the slot        what it means                      next
+//	== L, free             nobody has this position           claim it
+//	== L, sealed           closed for good                    closed
+//	== L, else             claimed by another producer        look at p+1
+//	>  L                   claimed and consumed long ago      look at p+1
+//	<  L                   holds the item of the lap before   full, or busy
+//
+// Every position below one that is claimed is claimed: p only moves over
+// claimed ones. That is what makes the order first in, first out.
+//
+// Killed before the CAS, nothing has happened; after it the slot says writing
+// and whose, and the sweep gives it up for position p+capacity.
+func (q *core) claimPut() (claim, outcome) {
+	p := q.tail.Load()
+	for probes := 1; ; probes++ {
+		i, lap := q.geo.locate(p)
+		s := q.slot(i)
+		w := s.word.Load() // pairs with the CAS in release
+		switch d := lapsAhead(w, lap); {
+		case d == 0 && stateOf(w) == free:
+			if q.leasing.Load() != 0 {
+				if c, r := q.leasedFull(p); r != claimed {
+					return c, r
+				}
+			}
+			if !s.word.CompareAndSwap(w, makeWord(lap, q.self, writing)) {
+				continue // another was faster: look again, at the same place
+			}
+			if fault.Enabled {
+				fault.Point("mpqueue.put.claimed")
+			}
+			shm.StoreRelease(&q.tail, p+1)
+			q.sharedHint(&q.control.tail, p+1)
+			return claim{slot: s, pos: p, lap: lap, word: makeWord(lap, q.self, writing)}, claimed
+		case d == 0 && stateOf(w) == sealed:
+			return claim{slot: s, pos: p, lap: lap, word: w}, closed
+		case d < 0:
+			c := claim{slot: s, pos: p, lap: lap, word: w}
+			switch stateOf(w) {
+			case writing, reading:
+				return c, busy
+			case sealed:
+				return c, closed
+			}
+			return c, full
+		case d > 1:
+			// Position p + (d-1) capacity of this slot is claimed, hence
+			// every position below it.
+			p += uint64(d-1) * q.geo.capacity
+		}
+		p++
+		if probes%hintEvery == 0 {
+			if h := q.control.tail.Load(); int64(h-p) > 0 {
+				p = h
+			}
+		}
+	}
+}
+
+// commit makes a filled slot visible. The queue owns the message from here on,
+// also if this process dies at the next instruction.
+//
+// It reports false if this process has closed the queue meanwhile: then the place
+// has been given up.
+func (q *core) commit(c claim) bool {
+	shm.RaceRelease(&c.slot.word)
+	if fault.Enabled {
+		fault.Point("mpqueue.put.filled")
+	}
+	// Publishes payload, size and block. Pairs with the load in claimGet.
+	// It is also the fence between the slot and the look at who sleeps.
+	if !c.slot.word.CompareAndSwap(c.word, makeWord(c.lap, 0, ready)) {
+		return false
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.put.committed")
+	}
+	q.signal(&q.notEmpty)
+	return !q.seg.Closed()
+}
+
+// abort gives up a claimed place: consumers pass over it.
+func (q *core) abort(c claim) {
+	c.slot.word.CompareAndSwap(c.word, makeWord(c.lap+1, 0, free))
+	q.signal(&q.notEmpty) // one may be waiting for just this slot
+	q.signal(&q.notFull)
+}
+
+// claimGet claims the oldest item for a consumer:
+//
+//	lap of the slot      what it means                        next
+//	== L, ready          a message                            claim it
+//	== L, orphan         a message whose consumer died        claim it
+//	== L, free           nobody has put here yet              empty
+//	== L, writing        a producer is at it                  busy
+//	== L, reading        another consumer has it              look at p+1
+//	== L, sealed         the end                              closed
+//	>  L                 consumed, or given up                look at p+1
+//	<  L                 still being read from the lap before empty
+//
+// In the last case the head must stay where it is: the position is not taken.
+func (q *core) claimGet() (claim, outcome) {
+	p := q.head.Load()
+	for probes := 1; ; probes++ {
+		i, lap := q.geo.locate(p)
+		s := q.slot(i)
+		w := s.word.Load() // pairs with the store in commit
+		c := claim{slot: s, pos: p, lap: lap, word: w}
+		switch d := lapsAhead(w, lap); {
+		case d < 0:
+			return c, empty
+		case d == 0:
+			switch st := stateOf(w); st {
+			case free:
+				return c, empty
+			case writing:
+				return c, busy
+			case sealed:
+				return c, closed
+			case ready, orphan:
+				if !q.take(&c) {
+					continue
+				}
+				shm.StoreRelease(&q.head, p+1)
+				q.sharedHint(&q.control.head, p+1)
+				return c, claimed
+			}
+		case d > 2:
+			// A producer has been d-1 laps further: it found every slot
+			// released of the lap before that.
+			p += uint64(d-2) * q.geo.capacity
+		}
+		p++
+		if probes%hintEvery == 0 {
+			if h := q.control.head.Load(); int64(h-p) > 0 {
+				p = h
+			}
+		}
+	}
+}
+
+// take claims the message that c.word says is in the slot.
+func (q *core) take(c *claim) bool {
+	mine := makeWord(c.lap, q.self, reading)
+	if !c.slot.word.CompareAndSwap(c.word, mine) {
+		return false
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.get.claimed")
+	}
+	shm.RaceAcquire(&c.slot.word)
+	c.again = stateOf(c.word) == orphan
+	c.word = mine
+	return true
+}
+
+// release gives a slot whose message has been copied, or whose block has been
+// taken over, to the producer of the next lap. It reports false if this process
+// has closed the queue meanwhile: then the message will be delivered again.
+func (q *core) release(c claim) bool {
+	if fault.Enabled {
+		fault.Point("mpqueue.get.copied")
+	}
+	// Pairs with the load in claimPut.
+	if !c.slot.word.CompareAndSwap(c.word, makeWord(c.lap+1, 0, free)) {
+		return false
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.get.released")
+	}
+	q.signal(&q.notFull)
+	return true
+}
+
+// seal closes the queue at the position of c, which is free and the head, unless
+// a producer claims it first. Everything that was put lies before it.
+func (q *core) seal(c claim) bool {
+	return c.slot.word.CompareAndSwap(c.word, makeWord(c.lap, 0, sealed))
+}
+
+// leased returns how many items are out on lease, over all participants.
+func (q *core) leased() (n uint64) {
+	for i := 1; i <= q.seg.Slots(); i++ {
+		n += uint64(q.seg.Cell(i, cellLeases).Load())
+	}
+	return n
+}
+
+// cellLeases is the word of a participant's slot that counts its leases. Only
+// that process writes it, and the sweep of the process.
+const cellLeases = 0
+
+// leasedFull reports whether the items out on lease leave no room for position p,
+// although its slot is free: leased items count against the capacity. If it were
+// room enough but for an item that is just being taken, the answer is busy.
+func (q *core) leasedFull(p uint64) (claim, outcome) {
+	n := q.leased()
+	if n == 0 || p-q.control.head.Load()+n < q.geo.capacity {
+		return claim{}, claimed
+	}
+	h, s, w := q.settledHead()
+	switch {
+	case p-h+n < q.geo.capacity:
+		return claim{}, claimed
+	case stateOf(w) == reading:
+		return claim{slot: s, pos: p, word: w}, busy
+	}
+	return claim{slot: s, pos: p, word: w}, full
+}
+
+// settledHead returns the first position that has not been released, its slot and
+// what it holds, and raises the hint to it.
+func (q *core) settledHead() (uint64, *slot, uint64) {
+	p := q.control.head.Load()
+	for {
+		i, lap := q.geo.locate(p)
+		s := q.slot(i)
+		w := s.word.Load()
+		if lapsAhead(w, lap) <= 0 {
+			raise(&q.control.head, p)
+			return p, s, w
+		}
+		p++
+	}
+}
+
+// length counts the items that wait to be delivered, among them those to be
+// delivered again.
+func (q *core) length() int {
+	var n uint64
+	p, _, _ := q.settledHead()
+	for k := range q.geo.capacity {
+		i, lap := q.geo.locate(p + k)
+		w := q.slot(i).word.Load()
+		d := lapsAhead(w, lap)
+		if d < 0 || d == 0 && (stateOf(w) == free || stateOf(w) == sealed) {
+			break
+		}
+		if d == 0 && (stateOf(w) == ready || stateOf(w) == orphan) {
+			n++
+		}
+	}
+	if q.orphans.Load() != 0 {
+		n += q.countOrphanBlocks()
+	}
+	return int(min(n, q.geo.capacity))
+}
+
+// readable reports whether a consumer would find something to do.
+func (q *core) readable() bool {
+	p, _, w := q.settledHead()
+	for k := range q.geo.capacity {
+		i, lap := q.geo.locate(p + k)
+		w = q.slot(i).word.Load()
+		if lapsAhead(w, lap) <= 0 && stateOf(w) != reading {
+			break // the first position that nobody has taken
+		}
+	}
+	st := stateOf(w)
+	return st == ready || st == orphan || st == sealed || q.orphans.Load() != q.seen.Load()
+}
+
+// writable reports whether a producer would find a place.
+func (q *core) writable() bool {
+	p := q.tail.Load()
+	i, lap := q.geo.locate(p)
+	return lapsAhead(q.slot(i).word.Load(), lap) >= 0
+}

@@ -1,0 +1,49 @@
+package mpqueue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Errors that a caller may want to tell apart; test with errors.Is.
+var (
+	// ErrClosed is returned by Put after CloseSend, and by Get when the
+	// queue is closed, drained, and no lease is out that could come back.
+	// It is io.EOF for errors.Is.
+	ErrClosed error = closedError{}
+
+	// ErrFull is returned by TryPut when no item fits, and, joined with the
+	// context's error, by Put when its context is done.
+	ErrFull = errors.New("mpqueue: full")
+
+	// ErrEmpty is returned by TryGet when there is nothing to get, and,
+	// joined with the context's error, by Get when its context is done.
+	ErrEmpty = errors.New("mpqueue: empty")
+
+	// ErrBusy is returned by TryPut and TryGet when the answer depends on an
+	// operation that a living process has begun and not finished for 100 µs.
+	ErrBusy = errors.New("mpqueue: busy")
+
+	// ErrTooLarge is returned by Put for a message that can never fit the
+	// queue's arena. Nothing was written.
+	ErrTooLarge = errors.New("mpqueue: message too large")
+
+	// ErrCorrupt is returned when the queue's memory holds what cannot be:
+	// a length or a block number out of range. The message in question is
+	// lost.
+	ErrCorrupt = errors.New("mpqueue: corrupt")
+
+	// ErrDone is returned by Item.Done and Item.Requeue of an item that is
+	// done already.
+	ErrDone = errors.New("mpqueue: item is done already")
+)
+
+type closedError struct{}
+
+func (closedError) Error() string        { return "mpqueue: closed" }
+func (closedError) Is(target error) bool { return target == io.EOF }
+
+func corrupt(what string, at uint64, got uint64) error {
+	return fmt.Errorf("%w: %s %d holds %#x", ErrCorrupt, what, at, got)
+}

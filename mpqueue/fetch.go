@@ -1,0 +1,295 @@
+package mpqueue
+
+import (
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// delivery is a message that this process has claimed: in a slot, or, if slot is
+// nil, in a block that has no slot any more.
+type delivery struct {
+	claim
+	id    blockID
+	block *block // where it lies, nil if inline in the slot
+	size  int
+	tries uint32
+}
+
+// fetch claims the oldest message there is: those to be delivered again first,
+// for they are older than the head. When CloseSend has been called and nothing
+// is left that could come back, the outcome is closed.
+func (q *core) fetch() (delivery, outcome, error) {
+	for {
+		if q.orphans.Load() != q.seen.Load() {
+			if d, ok := q.takeOrphan(); ok {
+				return q.describe(d)
+			}
+		}
+		c, r := q.claimGet()
+		switch {
+		case r == claimed:
+			return q.describe(delivery{claim: c})
+		case r == empty && q.control.closed.Load() != 0 && lapsAhead(c.word, c.lap) == 0:
+			// The end is where no producer has come before us. One that
+			// comes later meets the seal.
+			q.seal(c)
+			continue
+		case r == closed && !q.drained():
+			if q.orphans.Load() != q.seen.Load() {
+				continue
+			}
+			return delivery{claim: c}, empty, nil
+		}
+		return delivery{claim: c}, r, nil
+	}
+}
+
+// drained reports whether nothing can come back: no lease is out, and nothing
+// waits to be delivered again. The order matters: a sweep first makes a lease an
+// orphan, then counts the orphans' change, then clears the count of leases.
+func (q *core) drained() bool {
+	return q.leased() == 0 && q.orphans.Load() == q.seen.Load()
+}
+
+// describe reads where the claimed message lies, once, and checks it.
+func (q *core) describe(d delivery) (delivery, outcome, error) {
+	if d.slot != nil {
+		b := d.slot.block
+		d.size, d.tries = int(d.slot.size), d.slot.tries
+		if b == 0 {
+			if uint64(d.size) > q.geo.inline {
+				q.release(d.claim)
+				return d, claimed, corrupt("the size in slot", d.pos, uint64(d.size))
+			}
+			return d, claimed, nil
+		}
+		d.id = blockID(b - 1)
+		if d.block = q.header(d.id); d.block == nil {
+			q.release(d.claim)
+			return d, claimed, corrupt("the block of slot", d.pos, uint64(b))
+		}
+	} else {
+		d.size, d.tries = int(d.block.size), d.block.tries
+	}
+	if d.tries != 0 {
+		d.again = true
+	}
+	return d, claimed, nil
+}
+
+// own makes the block of a message that lies in a slot ours, in state st. Its
+// word is bOwned by the producer, dead or alive, or by nobody.
+func (q *core) own(d *delivery, st uint64) error {
+	for {
+		w := d.block.word.Load()
+		if stateOf(w) != bOwned {
+			q.release(d.claim)
+			return corrupt("the word of block", uint64(d.id), w)
+		}
+		if d.block.word.CompareAndSwap(w, makeWord(lapOf(w), q.self, st)) {
+			return nil
+		}
+	}
+}
+
+// contents returns the message of d where it lies.
+func (q *core) contents(d *delivery) ([]byte, error) {
+	if d.block == nil {
+		return q.inlineData(d.slot)[:d.size], nil
+	}
+	room, err := q.room(d.id)
+	if err != nil {
+		return nil, err
+	}
+	if d.size > len(room) {
+		return nil, corrupt("the size in block", uint64(d.id), uint64(d.size))
+	}
+	return room[:d.size], nil
+}
+
+// consume copies the message out by read and frees what it lay in: block word to
+// us, slot free, copy, block free. Killed before the slot is free, the message
+// is delivered again; after that, it goes with this process.
+func (q *core) consume(d delivery, read func([]byte)) error {
+	if d.block == nil {
+		b, err := q.contents(&d)
+		if err == nil {
+			read(b)
+		}
+		if !q.release(d.claim) {
+			return shm.ErrClosed
+		}
+		return err
+	}
+	if d.slot != nil {
+		if err := q.own(&d, bTaken); err != nil {
+			return err
+		}
+		if fault.Enabled {
+			fault.Point("mpqueue.get.taken")
+		}
+		if !q.release(d.claim) {
+			return shm.ErrClosed
+		}
+	}
+	b, err := q.contents(&d)
+	if err == nil {
+		read(b)
+	}
+	q.freeBlock(d.block)
+	q.signal(&q.notFull)
+	return err
+}
+
+// lease moves the message of d into a block that is leased to this process, and
+// frees its slot: a slow worker never stops the ring. lease is a block that this
+// process holds, for a message that is inline in its slot; the second result
+// reports whether it was used.
+//
+//	copy, position and size into the block
+//	block  owned → leased      killed here: the slot is reading(dead), so the message is still
+//	                           there and the block is a copy, which the sweep frees
+//	slot   reading → free      killed from here on: the block is the message, delivered again
+func (q *core) lease(d *delivery, spare blockID) (used bool, err error) {
+	switch {
+	case d.slot == nil: // an orphan block, ours already
+	case d.block == nil:
+		b := q.header(spare)
+		room, err := q.room(spare)
+		if err != nil {
+			return false, err
+		}
+		copy(room, q.inlineData(d.slot)[:d.size])
+		b.pos.Store(d.pos)
+		b.size, b.tries = uint32(d.size), d.tries
+		b.word.Store(makeWord(lapOf(b.word.Load()), q.self, bLeased))
+		d.id, d.block, used = spare, b, true
+	default:
+		if err := q.own(d, bLeased); err != nil {
+			return false, err
+		}
+		d.block.tries = d.tries
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.receive.leased")
+	}
+	q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(1)
+	if d.slot != nil && !q.release(d.claim) {
+		return used, shm.ErrClosed
+	}
+	return used, nil
+}
+
+// unlease ends a lease: the block becomes free, or, to deliver it again, orphan.
+func (q *core) unlease(h *block, w uint64, again bool) error {
+	next := makeWord(lapOf(w)+1, 0, bFree)
+	if again {
+		next = makeWord(lapOf(w), 0, bOrphan)
+	}
+	if !h.word.CompareAndSwap(w, next) {
+		return ErrDone
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.done.freed")
+	}
+	if again {
+		q.orphans.Add(1)
+	}
+	q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(^uint32(0))
+	if again {
+		q.signal(&q.notEmpty)
+		return nil
+	}
+	q.signal(&q.notFull)
+	if q.control.closed.Load() != 0 {
+		signalAll(&q.notEmpty) // who waits for the end looks whether this was the last lease
+	}
+	return nil
+}
+
+// takeOrphan claims the oldest message that is to be delivered again. If there
+// is none it notes so, until the next change.
+func (q *core) takeOrphan() (delivery, bool) {
+	for {
+		epoch := q.orphans.Load()
+		d, w, ok := q.findOrphan()
+		if !ok {
+			q.seen.Store(epoch)
+			return delivery{}, false
+		}
+		if d.slot != nil {
+			d.word = w
+			if q.take(&d.claim) {
+				d.again = true
+				return d, true
+			}
+			continue
+		}
+		if d.block.word.CompareAndSwap(w, makeWord(lapOf(w), q.self, bLeased)) {
+			shm.RaceAcquire(&d.block.word)
+			d.again = true
+			return d, true
+		}
+	}
+}
+
+// findOrphan looks at every slot and every block.
+func (q *core) findOrphan() (best delivery, word uint64, ok bool) {
+	older := func(p uint64) bool { return !ok || int64(p-best.pos) < 0 }
+	h := q.control.head.Load()
+	_, lap := q.geo.locate(h)
+	for i := range q.geo.capacity {
+		s := q.slot(i)
+		w := s.word.Load()
+		if stateOf(w) != orphan {
+			continue
+		}
+		l := lap + uint64(lapsAhead(w, lap))
+		if p := l*q.geo.capacity + i; older(p) {
+			best, word, ok = delivery{claim: claim{slot: s, pos: p, lap: l}}, w, true
+		}
+	}
+	q.eachBlock(func(id blockID, b *block) {
+		w := b.word.Load()
+		if stateOf(w) != bOrphan {
+			return
+		}
+		if p := b.pos.Load(); older(p) {
+			best, word, ok = delivery{claim: claim{pos: p}, id: id, block: b}, w, true
+		}
+	})
+	return best, word, ok
+}
+
+func (q *core) countOrphanBlocks() (n uint64) {
+	q.eachBlock(func(_ blockID, b *block) {
+		if stateOf(b.word.Load()) == bOrphan {
+			n++
+		}
+	})
+	return n
+}
+
+// eachBlock calls f for every block that may be in use.
+func (q *core) eachBlock(f func(blockID, *block)) {
+	if q.leasing.Load() != 0 {
+		for i := range q.leases {
+			f(blockID(i), &q.leases[i])
+		}
+	}
+	base := uint64(len(q.leases))
+	for ci := range q.geo.chunks {
+		w := q.chunk[ci].Load()
+		n := uint64(0)
+		switch {
+		case chunkState(w) == cSlab && chunkClass(w) < classes:
+			n = blocksPerChunk >> chunkClass(w)
+		case chunkState(w) == cRun:
+			n = 1
+		}
+		for bi := range n {
+			k := ci*blocksPerChunk + bi
+			f(blockID(base+k), &q.blocks[k])
+		}
+	}
+}

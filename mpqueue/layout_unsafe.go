@@ -1,0 +1,174 @@
+package mpqueue
+
+import (
+	"structs"
+	"sync/atomic"
+	"unsafe"
+)
+
+// The payload of a queue's segment, specified in LAYOUT.md:
+//
+//	0        control    geometry (never changes), then the hot words, 128 bytes apart
+//	1024     chunks     one word for each 64 KiB of the arena
+//	…        slots      the ring
+//	…        leases     block headers, then payloads, of items that were inline in a slot
+//	…        blocks     block headers of the arena, 128 for each chunk
+//	…        arena      chunks of 64 KiB, from a page boundary
+const (
+	controlSize    = 1024
+	slotHeader     = 24
+	blockHeader    = 32
+	chunkSize      = 64 << 10
+	blocksPerChunk = 128 // of 512 bytes, the smallest
+	minBlock       = chunkSize / blocksPerChunk
+	pageSize       = 4096
+)
+
+// control is the first part of the payload.
+type control struct {
+	_ structs.HostLayout
+
+	// Geometry, written by the creator before the segment has a name or a
+	// second participant.
+	capacity  uint64
+	stride    uint64 // from one slot to the next
+	inline    uint64 // bytes of payload that fit a slot
+	chunks    uint64 // of the arena
+	variable  uint64 // 1: messages have lengths of their own
+	slotsOff  uint64
+	leaseOff  uint64 // headers
+	leaseData uint64
+	blockOff  uint64
+	arenaOff  uint64
+	total     uint64
+	first     uint64 // position of the first item ever; a multiple of capacity
+	_         [32]byte
+
+	closed  atomic.Uint32 // 1: CloseSend has been called
+	leasing atomic.Uint32 // 1: Receive has been used, the leases have memory
+	_       [120]byte
+
+	tail atomic.Uint64 // hint: every position below is claimed
+	_    [120]byte
+	head atomic.Uint64 // hint: every position below is taken
+	// orphans counts changes to the set of items to be delivered again. It
+	// shares the line that consumers read anyway.
+	orphans atomic.Uint32
+	_       [116]byte
+
+	notEmpty atomic.Uint32 // consumers sleep on it, see wait.go
+	_        [124]byte
+	notFull  atomic.Uint32 // producers sleep on it
+	_        [124]byte
+}
+
+// slot is one place of the ring; the payload follows.
+type slot struct {
+	_ structs.HostLayout
+
+	word  atomic.Uint64 // lap, owner, state
+	block uint32        // number of the block that holds the message, plus 1; 0: it is here
+	size  uint32        // of the message in bytes
+	tries uint32        // deliveries that ended in a death
+	_     uint32
+}
+
+// block is the header of a block; the payload is elsewhere.
+type block struct {
+	_ structs.HostLayout
+
+	word  atomic.Uint64 // generation, owner, state
+	pos   atomic.Uint64 // position of the slot that refers, or referred, to it
+	size  uint32        // of the message in bytes
+	tries uint32        // deliveries that ended in a death
+	_     uint64
+}
+
+const ( // A wrong layout does not compile.
+	_ = -(unsafe.Offsetof(control{}.closed) ^ 128)
+	_ = -(unsafe.Offsetof(control{}.tail) ^ 256)
+	_ = -(unsafe.Offsetof(control{}.head) ^ 384)
+	_ = -(unsafe.Offsetof(control{}.notEmpty) ^ 512)
+	_ = -(unsafe.Offsetof(control{}.notFull) ^ 640)
+	_ = -(unsafe.Sizeof(control{}) ^ 768)
+	_ = -(unsafe.Sizeof(slot{}) ^ slotHeader)
+	_ = -(unsafe.Sizeof(block{}) ^ blockHeader)
+)
+
+// memory is the parts of a queue over the payload of its segment. The geometry
+// is a private copy that has been checked: whatever a peer writes, no address
+// computed from it leaves the payload.
+type memory struct {
+	base unsafe.Pointer
+	geo  geometry
+	*control
+	chunk  []atomic.Uint64
+	leases []block
+	blocks []block // of the arena
+}
+
+func overlay(data []byte, g geometry) memory {
+	base := unsafe.Pointer(unsafe.SliceData(data))
+	return memory{
+		base:    base,
+		geo:     g,
+		control: (*control)(base),
+		chunk:   unsafe.Slice((*atomic.Uint64)(unsafe.Add(base, controlSize)), g.chunks),
+		leases:  unsafe.Slice((*block)(unsafe.Add(base, g.leaseOff)), g.leases()),
+		blocks:  unsafe.Slice((*block)(unsafe.Add(base, g.blockOff)), g.chunks*blocksPerChunk),
+	}
+}
+
+func controlOf(data []byte) *control { return (*control)(unsafe.Pointer(unsafe.SliceData(data))) }
+
+// slot returns slot i, which the caller has taken modulo the capacity.
+func (m *memory) slot(i uint64) *slot {
+	return (*slot)(unsafe.Add(m.base, m.geo.slotsOff+i*m.geo.stride))
+}
+
+// inlineData returns the payload of s.
+func (m *memory) inlineData(s *slot) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), slotHeader)), m.geo.inline)
+}
+
+// leaseDataAt returns the payload of lease block i.
+func (m *memory) leaseDataAt(i uint64) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(m.base, m.geo.leaseData+i*m.geo.leaseStride())), m.geo.inline)
+}
+
+// arenaData returns n bytes of the arena at off; the caller has checked both.
+func (m *memory) arenaData(off, n uint64) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(m.base, m.geo.arenaOff+off)), n)
+}
+
+// store copies v into the payload of s, load out of it. T is free of pointers
+// and fits, which New and open have checked.
+func store[T any](s *slot, v T) { *(*T)(unsafe.Add(unsafe.Pointer(s), slotHeader)) = v }
+
+func load[T any](s *slot) T { return *(*T)(unsafe.Add(unsafe.Pointer(s), slotHeader)) }
+
+// view returns the T at the begin of b, which is long enough and aligned.
+func view[T any](b []byte) *T { return (*T)(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// bytesOf views a string or a []byte that a T is, without copying; ok is false
+// for another T.
+func bytesOf[T any](v *T) ([]byte, bool) {
+	switch p := any(v).(type) {
+	case *[]byte:
+		return *p, true
+	case *string:
+		return unsafe.Slice(unsafe.StringData(*p), len(*p)), true
+	}
+	return nil, false
+}
+
+// fromBytes makes the string or []byte that a T is of b, which it keeps.
+func fromBytes[T any](b []byte) (v T) {
+	switch p := any(&v).(type) {
+	case *[]byte:
+		*p = b
+	case *string:
+		*p = unsafe.String(unsafe.SliceData(b), len(b))
+	}
+	return v
+}

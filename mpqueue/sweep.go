@@ -1,0 +1,168 @@
+package mpqueue
+
+import (
+	"fmt"
+
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// KindQueue is the kind of a segment that holds a queue.
+const KindQueue uint32 = 128
+
+func init() {
+	shm.RegisterKind(shm.Kind{
+		ID:    KindQueue,
+		Name:  "mpqueue.Queue",
+		Sweep: func(s *shm.Segment, _, _, _ uint64, dead shm.Token) { sweep(s, dead) },
+		Check: func(s *shm.Segment, _, _, _ uint64) []error { return check(s) },
+		Describe: func(s *shm.Segment, _ uint64) string {
+			q, err := over(s)
+			if err != nil {
+				return err.Error()
+			}
+			state := ""
+			if q.control.closed.Load() != 0 {
+				state = ", closed"
+			}
+			return fmt.Sprintf("%d of %d items, %d leased%s", q.length(), q.geo.capacity, q.leased(), state)
+		},
+	})
+}
+
+// over looks at the queue in s without being one of its users.
+func over(s *shm.Segment) (*core, error) {
+	g, err := readGeometry(s)
+	if err != nil {
+		return nil, err
+	}
+	return newCore(s, g), nil
+}
+
+// sweep puts what the dead participant was at in order:
+//
+//	1  its leases and takes: a block whose slot it was still reading is no lease
+//	   yet; any other lease is to be delivered again
+//	2  its slots: writing → given up, reading → to be delivered again
+//	3  its other blocks: freed, unless a slot refers to them
+//	4  chunks that it was preparing: empty
+//	5  everybody who sleeps looks again
+//
+// The order is such that another sweeper can begin again at 1 after a kill
+// anywhere: step 2 destroys what step 1 looks at, so step 1 is complete before.
+func sweep(s *shm.Segment, dead shm.Token) {
+	q, err := over(s)
+	if err != nil {
+		return // nothing here can be trusted
+	}
+	o := ownerOf(dead)
+	q.eachBlock(func(id blockID, b *block) { q.sweepHeld(o, id, b) })
+	if fault.Enabled {
+		fault.Point("mpqueue.sweep.leases")
+	}
+	for i := range q.geo.capacity {
+		q.sweepSlot(o, q.slot(i))
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.sweep.slots")
+	}
+	q.eachBlock(func(id blockID, b *block) { q.sweepOwned(o, id, b) })
+	q.sweepChunks(o)
+	q.orphans.Add(1)
+	signalAll(&q.notEmpty)
+	signalAll(&q.notFull)
+}
+
+// home returns the word of the slot that b's message was put into, and whether
+// that slot still is on the lap of the message and refers to b.
+func (q *core) home(id blockID, b *block) (s *slot, w uint64, same, refers bool) {
+	i, lap := q.geo.locate(b.pos.Load())
+	s = q.slot(i)
+	w = s.word.Load()
+	same = lapsAhead(w, lap) == 0
+	return s, w, same, same && s.block == uint32(id)+1
+}
+
+func (q *core) sweepHeld(o owner, id blockID, b *block) {
+	w := b.word.Load()
+	if wordOwner(w) != o || stateOf(w) != bTaken && stateOf(w) != bLeased {
+		return
+	}
+	_, sw, same, refers := q.home(id, b)
+	switch reads := same && stateOf(sw) == reading && wordOwner(sw) == o; {
+	case reads && refers: // the slot still has it: queued again
+		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOwned))
+	case reads: // a copy of what the slot still has
+		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
+	case stateOf(w) == bTaken: // it went with its process
+		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
+	default:
+		b.tries++
+		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOrphan))
+	}
+}
+
+func (q *core) sweepSlot(o owner, s *slot) {
+	w := s.word.Load()
+	if wordOwner(w) != o {
+		return
+	}
+	switch stateOf(w) {
+	case writing:
+		s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free))
+	case reading:
+		s.tries++
+		s.word.CompareAndSwap(w, makeWord(lapOf(w), 0, orphan))
+	}
+}
+
+func (q *core) sweepOwned(o owner, id blockID, b *block) {
+	w := b.word.Load()
+	if wordOwner(w) != o || stateOf(w) != bOwned && stateOf(w) != bGone {
+		return
+	}
+	_, sw, _, refers := q.home(id, b)
+	if st := stateOf(sw); stateOf(w) == bOwned && refers && (st == ready || st == orphan || st == reading) {
+		// Committed: the message is the queue's. The name is taken off, so
+		// that it cannot be confused with a later owner's.
+		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOwned))
+		return
+	}
+	b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
+}
+
+func (q *core) sweepChunks(o owner) {
+	for ci := range q.geo.chunks {
+		w := q.chunk[ci].Load()
+		switch {
+		case chunkState(w) == cClearing && chunkOwner(w) == o:
+			// A slab that was being retired has blocks marked gone.
+			for i := range uint64(blocksPerChunk) {
+				b := &q.blocks[ci*blocksPerChunk+i]
+				if bw := b.word.Load(); stateOf(bw) == bGone && wordOwner(bw) == o {
+					b.word.CompareAndSwap(bw, makeWord(lapOf(bw)+1, 0, bFree))
+				}
+			}
+			q.chunk[ci].CompareAndSwap(w, chunkWord(cEmpty, 0, 0, 0))
+		case chunkState(w) == cBody:
+			q.sweepBody(o, ci, w)
+		}
+	}
+}
+
+// sweepBody frees a chunk whose run is no more: the dead one was taking the run
+// apart, or had not finished it.
+func (q *core) sweepBody(o owner, ci, w uint64) {
+	d := chunkCount(w)
+	if d == 0 || d > ci {
+		return // damaged; check reports it
+	}
+	head := q.chunk[ci-d].Load()
+	switch {
+	case chunkState(head) == cRun && chunkCount(head) > d:
+		return
+	case chunkState(head) == cClearing && chunkOwner(head) != o:
+		return // somebody alive is at it
+	}
+	q.chunk[ci].CompareAndSwap(w, chunkWord(cEmpty, 0, 0, 0))
+}

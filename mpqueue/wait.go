@@ -1,0 +1,267 @@
+package mpqueue
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// Each side of a queue sleeps on one word:
+//
+//	31..2  sequence  changes with every wake, so that who is on the way into
+//	                 the kernel finds another value there and looks again
+//	1      pending   a sleeper has been woken and has not looked yet: further
+//	                 wakes would be for nothing. Cleared by any sleeper that
+//	                 comes back, for whatever reason; so a wake given to a
+//	                 process that is killed is taken over within a backstop
+//	0      waited    somebody may sleep. Set before the last look at the queue;
+//	                 cleared only by a wake that found nobody
+//
+// It is legal for waited to be set with no sleeper: that costs one system call.
+// It is illegal to be clear with one. The handshake is Dekker's: the sleeper
+// sets waited and then looks at the slots, the waker writes a slot and then
+// looks at waited; one of them sees the other.
+//
+// A process whose sleeper was woken takes one item and, if more are there and
+// waited is set, wakes the next (passes the baton).
+const (
+	waited   = 1 << 0
+	pending  = 1 << 1
+	sequence = 1 << 2
+)
+
+// signal wakes one sleeper of word, if there may be one and none is on its way.
+func (q *core) signal(word *atomic.Uint32) {
+	if v := word.Load(); v&(waited|pending) == waited {
+		signalSlow(word)
+	}
+}
+
+func signalSlow(word *atomic.Uint32) {
+	for {
+		v := word.Load()
+		if v&(waited|pending) != waited {
+			return
+		}
+		next := v + sequence | pending
+		if !word.CompareAndSwap(v, next) {
+			continue
+		}
+		if fault.Enabled {
+			fault.Point("mpqueue.signal.pending")
+		}
+		if shm.Wake(word, 1) == 0 && word.CompareAndSwap(next, (next+sequence)&^(waited|pending)) {
+			// Nobody was asleep. Who fell asleep on the value that we
+			// have just replaced must not stay so.
+			shm.Wake(word, -1)
+		}
+		return
+	}
+}
+
+// signalAll wakes every sleeper of word.
+func signalAll(word *atomic.Uint32) {
+	for {
+		v := word.Load()
+		if word.CompareAndSwap(v, (v+sequence)&^(waited|pending)) {
+			break
+		}
+	}
+	shm.Wake(word, -1)
+}
+
+// awake is what every sleeper does first.
+func awake(word *atomic.Uint32) {
+	for {
+		v := word.Load()
+		if v&pending == 0 || word.CompareAndSwap(v, v&^pending) {
+			return
+		}
+	}
+}
+
+// spinner decides how long to look again before sleeping. Looking is worth what
+// a sleep and a wake cost, and only while the other side is at work: a spin that
+// was for nothing halves the next, one that paid doubles it.
+type spinner struct{ budget atomic.Int64 }
+
+const (
+	spinMin = 1 * time.Microsecond
+	spinMax = 20 * time.Microsecond
+)
+
+func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
+
+// spin calls look until it reports true or the budget is used up.
+func (s *spinner) spin(look func() bool) bool {
+	if !shm.CanSpin() {
+		return false
+	}
+	budget := time.Duration(s.budget.Load())
+	begin := time.Now()
+	for n := 1; ; n = min(2*n, 16) {
+		shm.Pause(n)
+		if look() {
+			s.budget.Store(int64(min(2*budget, spinMax)))
+			return true
+		}
+		if time.Since(begin) > budget {
+			s.budget.Store(int64(max(budget/2, spinMin)))
+			return false
+		}
+	}
+}
+
+// waiter is one blocked call: what to try, and where to sleep meanwhile.
+type waiter struct {
+	word *atomic.Uint32
+	spin *spinner
+	// try does the operation if it can. If not, it returns the word of the
+	// slot in the way; an unfinished operation of a dead process there is
+	// recovered.
+	try func() (word uint64, r outcome, err error)
+	// more reports whether another sleeper would find something to do.
+	more func() bool
+	// why is the error to join with the context's.
+	why error
+}
+
+// block tries until it succeeds, the queue is closed, or ctx is done. A context
+// that is done already means one try.
+func (q *core) block(ctx context.Context, w *waiter) error {
+	word, r, err := w.try()
+	if err != nil || r == claimed || r == closed {
+		return endOf(r, err)
+	}
+	var last = r
+	look := func() bool {
+		word, r, err = w.try()
+		return err != nil || r == claimed || r == closed
+	}
+	if ctx.Err() == nil && w.spin.spin(look) {
+		return endOf(r, err)
+	}
+	if err := q.seg.Lead(ctx, w.word); err != nil {
+		return q.gaveUp(w, err)
+	}
+	defer q.seg.Unlead(w.word)
+	for {
+		v := setWaited(w.word)
+		if fault.Enabled {
+			fault.Point("mpqueue.wait.waited")
+		}
+		if look() {
+			break
+		}
+		last = r
+		var blocker shm.Token
+		if last == busy {
+			if blocker, err = q.unblock(word); err != nil {
+				return err
+			} else if blocker == 0 && ctx.Err() == nil {
+				continue // recovered, or it has moved on
+			}
+		}
+		reason := q.seg.Sleep(ctx, w.word, v, blocker)
+		awake(w.word)
+		switch reason {
+		case shm.Cancelled:
+			if look() {
+				break
+			}
+			return q.gaveUp(w, ctx.Err())
+		case shm.Closed:
+			return q.gaveUp(w, shm.ErrClosed)
+		case shm.Died, shm.Timeout:
+			// A slice has passed, or a bell rang: ask the kernel who is
+			// still there, and recover what the dead left.
+			q.seg.Sweep()
+			continue
+		default:
+			continue
+		}
+		break
+	}
+	if w.more() {
+		q.signal(w.word)
+	}
+	return endOf(r, err)
+}
+
+func setWaited(word *atomic.Uint32) uint32 {
+	for {
+		v := word.Load()
+		if v&waited != 0 || word.CompareAndSwap(v, v|waited) {
+			return v | waited
+		}
+	}
+}
+
+// gaveUp is the error of a call that leaves without having done anything. It may
+// have used up a wake: it passes it on.
+func (q *core) gaveUp(w *waiter, err error) error {
+	if errors.Is(err, shm.ErrClosed) {
+		return err
+	}
+	if w.more() {
+		q.signal(w.word)
+	}
+	return errors.Join(w.why, err)
+}
+
+func endOf(r outcome, err error) error {
+	if err == nil && r == closed {
+		return ErrClosed
+	}
+	return err
+}
+
+// unblock deals with a slot word that says that an operation is unfinished. It
+// returns the process that is at it, or 0 if the word is worth another look.
+func (q *core) unblock(w uint64) (shm.Token, error) {
+	st := stateOf(w)
+	if st != writing && st != reading {
+		return 0, nil
+	}
+	t, same := wordOwner(w).token(q.seg)
+	if !same {
+		if wordOwner(w) == 0 || int(wordOwner(w)>>incBits) > q.seg.MaxParticipants() {
+			return 0, corrupt("the owner in a slot word", 0, w)
+		}
+		// Swept since we read it, or about to be: look again.
+		q.seg.Sweep()
+		return 0, nil
+	}
+	for q.seg.Dying(t) && !q.seg.Confirm(t) {
+		time.Sleep(100 * time.Microsecond)
+	}
+	if q.seg.Dead(t) {
+		q.seg.Sweep()
+		return 0, nil
+	}
+	return t, nil
+}
+
+// tryFor is how long Try operations wait for an unfinished operation of another.
+const tryFor = 100 * time.Microsecond
+
+// attempt tries for a moment, and reports busy if an unfinished operation of a
+// living process stands in the way all the time.
+func (q *core) attempt(w *waiter) (outcome, error) {
+	word, r, err := w.try()
+	if r != busy || err != nil {
+		return r, err
+	}
+	for begin := time.Now(); r == busy && err == nil && time.Since(begin) < tryFor; {
+		if t, same := wordOwner(word).token(q.seg); !same || q.seg.Dead(t) || q.seg.Confirm(t) {
+			q.seg.Sweep()
+		}
+		shm.Pause(10)
+		word, r, err = w.try()
+	}
+	return r, err
+}

@@ -1,0 +1,89 @@
+package mpqueue
+
+import "shmkit/shm"
+
+// A slot word says in 64 bits on which lap the slot is, who works on it and how
+// far it has got. Claim and identity are one CAS: at no instruction does a
+// process hold a slot without its name being on it.
+//
+//	bits    field   meaning
+//	63..20  lap     position / capacity, modulo 2^44
+//	19..3   owner   participant slot (11 bits) and low bits of its incarnation (6); 0 if nobody
+//	2..0    state
+//
+//	state    meaning                       set by                          left by
+//	free     the place waits for lap L     release, abort, sweep           claim of a producer, seal
+//	writing  a producer fills it           CAS free → writing              commit, abort; sweep if it died
+//	ready    a message waits               commit of the owner             claim of a consumer
+//	reading  a consumer copies it          CAS ready, orphan → reading     release (free, lap L+1); sweep if it died
+//	orphan   its consumer died             sweep                           claim of a consumer
+//	closed   no message will ever come     CAS free → closed, by a consumer  nobody
+//
+// A stale read of a word costs a failed CAS, nothing else.
+//
+// Block words have the same shape, with a generation instead of the lap:
+//
+//	state    meaning                                set by                    left by
+//	bFree    nobody's                               free, sweep               claim
+//	bOwned   being filled by owner, or queued       claim of a producer       taken, leased; free by abort, sweep
+//	bTaken   Get is copying it out                  consumer                  free; sweep
+//	bLeased  delivered, not Done                    Receive                   Done: free; Requeue, sweep: orphan
+//	bOrphan  to be delivered again                  sweep, Requeue            taken, leased
+//	bGone    its chunk is being put to another use  who clears the chunk      free
+const (
+	lapShift   = 20
+	lapMask    = 1<<44 - 1
+	ownerShift = 3
+	ownerMask  = 1<<17 - 1
+	incBits    = 6
+	stateMask  = 7
+
+	free    = 0
+	writing = 1
+	ready   = 2
+	reading = 3
+	orphan  = 4
+	sealed  = 5
+
+	bFree   = 0
+	bOwned  = 1
+	bTaken  = 2
+	bLeased = 3
+	bOrphan = 4
+	bGone   = 5
+)
+
+// owner is a participant as words have room for it. Incarnations of one slot 64
+// apart look the same; the sweep between them has removed every trace.
+type owner uint64
+
+func ownerOf(t shm.Token) owner {
+	return owner(t.Slot())<<incBits | owner(t.Incarnation()&(1<<incBits-1))
+}
+
+func makeWord(lap uint64, o owner, state uint64) uint64 {
+	return lap<<lapShift | uint64(o)<<ownerShift | state
+}
+
+func lapOf(w uint64) uint64    { return w >> lapShift }
+func wordOwner(w uint64) owner { return owner(w >> ownerShift & ownerMask) }
+func stateOf(w uint64) uint64  { return w & stateMask }
+
+// lapsAhead returns how many laps the word w is ahead of lap, negative if it is
+// behind. Laps wrap at 2^44; what is compared is never so far apart.
+func lapsAhead(w, lap uint64) int64 {
+	return int64(w&^(1<<lapShift-1)-lap<<lapShift) >> lapShift
+}
+
+// token returns the participant that has o's slot now, and whether it is the
+// one that o means.
+func (o owner) token(s *shm.Segment) (shm.Token, bool) {
+	t := s.Current(int(o >> incBits))
+	return t, t != 0 && ownerOf(t) == o
+}
+
+// gone reports whether o is dead for certain: the sweep may not have come by yet.
+func (o owner) gone(s *shm.Segment) bool {
+	t, same := o.token(s)
+	return !same || s.Dead(t)
+}
