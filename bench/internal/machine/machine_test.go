@@ -62,3 +62,44 @@ func TestUnknown(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestTracepoint holds that all threads are counted, those made later too.
+func TestTracepoint(t *testing.T) {
+	tp := machine.FindTracepoint()
+	c := tp.Count()
+	if c == nil {
+		t.Skipf("tracepoint %d: this user may not count system calls here", tp)
+	}
+	const threads, calls = 8, 1000
+	done := make(chan bool)
+	for range threads {
+		go func() {
+			runtime.LockOSThread()
+			f, err := os.Open("/dev/zero")
+			if err != nil {
+				t.Error(err)
+			}
+			defer f.Close()
+			for range calls {
+				f.Read(make([]byte, 1))
+			}
+			done <- true
+		}()
+	}
+	for range threads {
+		<-done
+	}
+	n := c.Close()
+	t.Logf("tracepoint %d: %d system calls for %d reads", tp, n, threads*calls)
+	if n < threads*calls || n > 2*threads*calls {
+		t.Errorf("%d system calls counted, want %d and some", n, threads*calls)
+	}
+}
+
+func TestNow(t *testing.T) {
+	a := machine.Now()
+	time.Sleep(2 * time.Millisecond)
+	if d := machine.Now() - a; d < 2e6 {
+		t.Errorf("the clock went on by %d ns in 2 ms", d)
+	}
+}

@@ -66,3 +66,7 @@ func plus(a, b int64) int64 {
 	}
 	return a + b
 }
+
+// ChildrenCPU reports the nanoseconds of CPU that the children of this process
+// which have ended have used in their whole lives, or -1.
+func ChildrenCPU() int64 { return children() }

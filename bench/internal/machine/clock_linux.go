@@ -1,0 +1,26 @@
+package machine
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// base pairs one reading of CLOCK_MONOTONIC, which all processes share, with
+// one of Go's clock, which is the same clock without a system call.
+var base = func() struct {
+	at    time.Time
+	since int64
+} {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return struct {
+		at    time.Time
+		since int64
+	}{time.Now(), t.Nano()}
+}()
+
+// Now reports nanoseconds on a clock that all processes of this machine share
+// and that nobody sets. It takes some 40 ns. Two processes agree to within
+// the microsecond that it took them to pair the clocks.
+func Now() int64 { return base.since + int64(time.Since(base.at)) }

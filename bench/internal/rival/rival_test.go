@@ -1,0 +1,225 @@
+package rival_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"shmkit/bench/internal/rival"
+	"shmkit/procs"
+	"shmkit/procs/procstest"
+	"shmkit/shm"
+)
+
+func TestMain(m *testing.M) { procstest.Main(m) }
+
+// part is what one process of the test is told.
+type part struct {
+	Kind  string
+	Ends  rival.Ends
+	Files int
+	Index int
+	Count int
+	Seen  *shm.Slice[uint32] // times that message producer*Count+sequence arrived
+}
+
+func (p part) files() []*os.File {
+	files := make([]*os.File, p.Files)
+	for i := range files {
+		files[i] = os.NewFile(uintptr(3+i), "end")
+	}
+	return files
+}
+
+var sender = procstest.Role("sender", func(ctx context.Context, p part) error {
+	k, err := rival.Find(p.Kind)
+	if err != nil {
+		return err
+	}
+	s, err := k.Sender(p.Ends, p.files())
+	if err != nil {
+		return err
+	}
+	return send(ctx, s, p)
+})
+
+var receiver = procstest.Role("receiver", func(ctx context.Context, p part) error {
+	k, err := rival.Find(p.Kind)
+	if err != nil {
+		return err
+	}
+	r, err := k.Receiver(p.Ends, p.files())
+	if err != nil {
+		return err
+	}
+	return receive(ctx, r, p)
+})
+
+// length is the size of a message: short ones, the longest, and all between.
+func length(seq, most int) int {
+	switch seq % 4 {
+	case 0:
+		return 16
+	case 1:
+		return most
+	default:
+		return 16 + (seq*7919)%(most-15)
+	}
+}
+
+func send(ctx context.Context, s rival.Sender, p part) error {
+	b := make([]byte, p.Ends.Spec.MaxMessage)
+	for seq := range p.Count {
+		m := b[:length(seq, len(b))]
+		binary.LittleEndian.PutUint64(m, uint64(p.Index))
+		binary.LittleEndian.PutUint64(m[8:], uint64(seq))
+		for i := 16; i < len(m); i++ {
+			m[i] = byte(seq + i)
+		}
+		if err := s.Send(ctx, m); err != nil {
+			return err
+		}
+	}
+	return s.Close()
+}
+
+// receive checks every byte, and that what one receiver gets of one sender is
+// in the order in which it was sent.
+func receive(ctx context.Context, r rival.Receiver, p part) error {
+	last := map[uint64]int{}
+	for {
+		m, err := r.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			return r.Close()
+		}
+		if err != nil {
+			return err
+		}
+		from, seq := binary.LittleEndian.Uint64(m), int(binary.LittleEndian.Uint64(m[8:]))
+		if from >= uint64(p.Ends.Spec.Producers) || seq >= p.Count || len(m) != length(seq, p.Ends.Spec.MaxMessage) {
+			return fmt.Errorf("a message nobody sent: %d of %d, %d bytes", seq, from, len(m))
+		}
+		for i := 16; i < len(m); i++ {
+			if m[i] != byte(seq+i) {
+				return fmt.Errorf("byte %d of message %d of %d is wrong", i, seq, from)
+			}
+		}
+		if before, ok := last[from]; ok && seq <= before {
+			return fmt.Errorf("message %d of %d came after %d", seq, from, before)
+		}
+		last[from] = seq
+		p.Seen.Data()[int(from)*p.Count+seq]++ // Nobody else gets this message.
+		if r.Redelivered() {
+			return fmt.Errorf("message %d of %d is marked redelivered, but nobody died", seq, from)
+		}
+		if err := r.Done(); err != nil {
+			return err
+		}
+	}
+}
+
+// TestKinds sends messages of many sizes through every kind, between as many
+// processes as it allows, and wants each of them once.
+func TestKinds(t *testing.T) {
+	for _, k := range rival.All() {
+		for _, shape := range []struct{ producers, consumers int }{{1, 1}, {2, 1}, {1, 2}, {3, 3}} {
+			for _, most := range []int{16, 200, 8 << 10, 100 << 10} {
+				t.Run(fmt.Sprintf("%s/%dx%d/%d", k.Name, shape.producers, shape.consumers, most), func(t *testing.T) {
+					spec := rival.Spec{MaxMessage: most, Capacity: 8, Producers: shape.producers, Consumers: shape.consumers}
+					if why := k.Skip(spec); why != "" {
+						t.Skip(why)
+					}
+					testKind(t, k, spec, 400)
+				})
+			}
+		}
+	}
+}
+
+func testKind(t *testing.T, k rival.Kind, spec rival.Spec, count int) {
+	procstest.Watchdog(t, 30*time.Second)
+	seen, err := shm.NewSlice[uint32](spec.Producers * count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seen.Close()
+	c, err := k.Make(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	p := part{Kind: k.Name, Ends: c.Ends, Count: count, Seen: seen}
+	if k.InProcess {
+		inProcess(t, k, c, p)
+	} else {
+		acrossProcesses(t, c, p)
+	}
+	for i, n := range seen.Data() {
+		if n != 1 {
+			t.Errorf("message %d of sender %d arrived %d times", i%count, i/count, n)
+		}
+	}
+}
+
+func acrossProcesses(t *testing.T, c *rival.Channel, p part) {
+	var senders, receivers []*procstest.Proc
+	for i := range p.Ends.Spec.Consumers {
+		p.Index, p.Files = i, len(c.ReceiveFiles)
+		receivers = append(receivers, receiver.Start(t, p, procstest.With(procs.ExtraFiles(c.ReceiveFiles...))))
+	}
+	for i := range p.Ends.Spec.Producers {
+		p.Index, p.Files = i, len(c.SendFiles)
+		senders = append(senders, sender.Start(t, p, procstest.With(procs.ExtraFiles(c.SendFiles...))))
+	}
+	for _, s := range senders {
+		if err := s.Join(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := c.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	for _, r := range receivers {
+		if err := r.Join(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func inProcess(t *testing.T, k rival.Kind, c *rival.Channel, p part) {
+	received, sent := make(chan error, 8), make(chan error, 8)
+	for range p.Ends.Spec.Consumers {
+		r, err := k.Receiver(p.Ends, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { received <- receive(t.Context(), r, p) }()
+	}
+	for i := range p.Ends.Spec.Producers {
+		mine := p
+		mine.Index = i
+		s, err := k.Sender(p.Ends, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { sent <- send(t.Context(), s, mine) }()
+	}
+	for range p.Ends.Spec.Producers {
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := c.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	for range p.Ends.Spec.Consumers {
+		if err := <-received; err != nil {
+			t.Error(err)
+		}
+	}
+}
