@@ -146,13 +146,15 @@ func (c *child) judge(name string, status unix.WaitStatus, known bool) outcome {
 	}
 	if status.Signaled() {
 		code := -int(status.Signal())
+		if status.Signal() == unix.SIGABRT && crash != "" { // GOTRACEBACK=crash
+			return crashed(name, c.pid, code, crash)
+		}
 		return outcome{code: code, err: &ExitError{Process: name, PID: c.pid, Code: code, Signal: status.Signal(), Core: status.CoreDump()}}
 	}
 	code := status.ExitStatus()
 	switch {
 	case code == 2 && crash != "":
-		message, stack := splitCrash(crash)
-		return outcome{code: code, err: &RemoteError{Process: name, PID: c.pid, Code: code, Panic: true, Message: message, Stack: stack}}
+		return crashed(name, c.pid, code, crash)
 	case state == reportBlank && code == 0:
 		return outcome{err: fmt.Errorf("procs: %s (pid %d) ended before it came to procs.Main or procs.Init: %w", name, c.pid, ErrNoMain)}
 	case state == reportFinished && words.Code == code && code == 0:
@@ -174,13 +176,14 @@ var reasons = map[string]error{
 	"not registered": ErrNotRegistered,
 }
 
-// splitCrash takes the message and the stack out of what the runtime prints:
+// crashed is the outcome of a child that the runtime ended. The runtime prints
 // "panic: text" or "fatal error: text", an empty line, "goroutine 7 [running]:".
-func splitCrash(crash string) (message, stack string) {
-	message, stack, _ = strings.Cut(crash, "\n\n")
+func crashed(name string, pid, code int, crash string) outcome {
+	message, stack, _ := strings.Cut(crash, "\n\n")
 	message = strings.TrimPrefix(message, "panic: ")
 	message = strings.TrimPrefix(message, "fatal error: ")
-	return strings.TrimSpace(message), strings.TrimSpace(stack)
+	return outcome{code: code, err: &RemoteError{Process: name, PID: pid, Code: code, Panic: true,
+		Message: strings.TrimSpace(message), Stack: strings.TrimSpace(stack)}}
 }
 
 // endedOnRequest reports whether the process died of the signal that this

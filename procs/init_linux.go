@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +47,8 @@ func runChild(value string) {
 	}
 
 	ctx, cancel := context.WithCancelCause(context.Background())
-	requests := notifySignals()
+	requests := newSignals()
+	go requests.take() // a third of a millisecond; SIGTERM before it is done kills
 	go watchLifeline(e.Lifeline, parent.done)
 	go obey(&e, cancel, requests, parent)
 
@@ -123,7 +125,7 @@ func perform(ctx context.Context, e *envelope, endings chan<- ending) {
 	end := ending{words: lastWords{Code: 1, Message: "the function ended its goroutine by runtime.Goexit"}}
 	defer func() {
 		if value := recover(); value != nil {
-			stack := string(debug.Stack())
+			stack := panicStack()
 			end.words = lastWords{Code: 2, Panic: true, Message: fmt.Sprint(value), Stack: stack}
 			fmt.Fprintf(os.Stderr, "procs: %s (pid %d): panic: %v\n\n%s\n", e.Name, os.Getpid(), value, stack)
 		}
@@ -135,4 +137,18 @@ func perform(ctx context.Context, e *envelope, endings chan<- ending) {
 		return
 	}
 	end = ending{words: lastWords{Has: result != nil, Result: result}}
+}
+
+// panicStack returns the stack of the goroutine that panics, from the function
+// that called panic upwards: what recovers it is of no interest.
+func panicStack() string {
+	stack := string(debug.Stack())
+	head, frames, _ := strings.Cut(stack, "\n")
+	if i := strings.Index(frames, "\npanic("); i >= 0 {
+		frames = frames[i+1:]
+		for range 2 { // the call of panic, and where it is
+			_, frames, _ = strings.Cut(frames, "\n")
+		}
+	}
+	return head + "\n" + strings.TrimSpace(frames)
 }

@@ -56,7 +56,8 @@ func Init() {
 func Main(run func(ctx context.Context) error) {
 	Init()
 	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := notifySignals()
+	signals := newSignals()
+	signals.take()
 	go func() {
 		if _, ok := <-signals.ch; !ok {
 			return

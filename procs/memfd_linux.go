@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -22,9 +23,8 @@ func (e *envelope) seal() (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	fd, err = unix.MemfdCreate("shmkit-args", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return -1, os.NewSyscallError("memfd_create", err)
+	if fd, err = memfd("shmkit-args"); err != nil {
+		return -1, err
 	}
 	if err := pwrite(fd, data, 0); err != nil {
 		unix.Close(fd)
@@ -36,6 +36,16 @@ func (e *envelope) seal() (fd int, err error) {
 		return -1, os.NewSyscallError("fcntl", err)
 	}
 	return fd, nil
+}
+
+// memfd makes an anonymous file that can be sealed and not be executed. Kernels
+// before 6.3 do not know the latter; newer ones complain if nothing is said.
+func memfd(name string) (fd int, err error) {
+	fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL {
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	return fd, os.NewSyscallError("memfd_create", err)
 }
 
 // open reads the envelope in the descriptor.
@@ -55,13 +65,13 @@ func (e *envelope) open(fd int) error {
 }
 
 // buildID identifies the file that this process runs.
-func buildID() string {
+var buildID = sync.OnceValue(func() string {
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/self/exe", &st); err != nil {
 		return ""
 	}
 	return fmt.Sprintf("%x:%x:%x:%x.%x", st.Dev, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec)
-}
+})
 
 func pwrite(fd int, b []byte, off int64) error {
 	for len(b) > 0 {

@@ -123,10 +123,11 @@ func (o *output) drained() error {
 	defer timer.Stop()
 	select {
 	case <-o.done:
+		if f, ok := o.w.(flusher); ok {
+			f.flush()
+		}
 	case <-timer.C:
-	}
-	if f, ok := o.w.(flusher); ok {
-		f.flush()
+		// The writer is stuck, and so would a flush be.
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

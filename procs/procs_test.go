@@ -12,6 +12,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(doNothingKey) != "" {
+		os.Exit(0)
+	}
 	procs.Init()
 	os.Exit(m.Run())
 }

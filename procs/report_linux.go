@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"os"
 	"runtime/debug"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,17 +15,20 @@ import (
 // it, and cannot be held open by a grandchild; unlike a file it is gone with
 // the two.
 //
-//	offset    written by
-//	0         child: state, one little-endian word
-//	64        the runtime of the child: what it prints when it crashes
-//	1 MiB     child: the last words
+//	offset    bytes           written by
+//	0         4               child: state
+//	8         8               child: length of the last words
+//	16        that many       child: the last words
+//	1 TiB     whatever        the runtime of the child, when it crashes
 //
-// The places that nobody wrote to take no memory.
+// Numbers are little-endian. The file is sparse: what nobody wrote takes no
+// memory, and the two texts never meet.
 type report struct{ fd int }
 
 const (
-	crashOffset = 64
-	wordsOffset = 1 << 20
+	lengthOffset = 8
+	wordsOffset  = 16
+	crashOffset  = 1 << 40
 )
 
 // States of a report. The parent reads it when the child is dead.
@@ -48,11 +50,8 @@ type lastWords struct {
 }
 
 func newReport() (report, error) {
-	fd, err := unix.MemfdCreate("shmkit-report", unix.MFD_CLOEXEC)
-	if err != nil {
-		return report{}, os.NewSyscallError("memfd_create", err)
-	}
-	return report{fd}, nil
+	fd, err := memfd("shmkit-report")
+	return report{fd}, err
 }
 
 func (r report) setState(state uint32) error {
@@ -71,13 +70,15 @@ func (r report) begin() error {
 	if _, err := unix.Seek(r.fd, crashOffset, unix.SEEK_SET); err != nil {
 		return err
 	}
-	copied, err := unix.FcntlInt(uintptr(r.fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(copied), "report")
-	defer f.Close() // the runtime keeps a copy
-	return debug.SetCrashOutput(f, debug.CrashOptions{})
+	// The runtime keeps a copy of the descriptor; ours lives as long as we do.
+	return debug.SetCrashOutput(r.file(), debug.CrashOptions{})
+}
+
+var reportFile *os.File
+
+func (r report) file() *os.File {
+	reportFile = os.NewFile(uintptr(r.fd), "report")
+	return reportFile
 }
 
 // finish leaves the last words. They count once the state says so.
@@ -86,12 +87,9 @@ func (r report) finish(w lastWords) error {
 	if err != nil {
 		return err
 	}
-	var size [8]byte
-	binary.LittleEndian.PutUint64(size[:], uint64(len(data)))
-	if err := pwrite(r.fd, size[:], wordsOffset); err != nil {
-		return err
-	}
-	if err := pwrite(r.fd, data, wordsOffset+8); err != nil {
+	sized := make([]byte, 8, 8+len(data))
+	binary.LittleEndian.PutUint64(sized, uint64(len(data)))
+	if err := pwrite(r.fd, append(sized, data...), lengthOffset); err != nil {
 		return err
 	}
 	return r.setState(reportFinished)
@@ -100,36 +98,44 @@ func (r report) finish(w lastWords) error {
 // read returns, in the parent, the state of the report, the last words if they
 // are complete, and the beginning of the crash output.
 func (r report) read() (state uint32, words lastWords, crash string) {
-	var word [8]byte
-	if pread(r.fd, word[:4], 0) != nil {
+	var head [wordsOffset]byte
+	if pread(r.fd, head[:4], 0) != nil {
 		return reportBlank, words, ""
 	}
-	state = binary.LittleEndian.Uint32(word[:4])
+	state = binary.LittleEndian.Uint32(head[:])
 	var st unix.Stat_t
 	if unix.Fstat(r.fd, &st) != nil {
 		return state, words, ""
 	}
-	if n := min(st.Size, wordsOffset) - crashOffset; n > 0 {
-		text := make([]byte, n)
-		if pread(r.fd, text, crashOffset) == nil {
-			crash, _, _ = strings.Cut(string(text), "\x00")
-		}
-	}
+	crash = r.crash(st.Size)
 	if state != reportFinished {
 		return state, words, crash
 	}
-	if pread(r.fd, word[:], wordsOffset) != nil {
+	if pread(r.fd, head[:], 0) != nil {
 		return reportRunning, words, crash
 	}
-	n := binary.LittleEndian.Uint64(word[:])
-	if n > uint64(st.Size) || int64(n) > st.Size-wordsOffset-8 {
+	n := binary.LittleEndian.Uint64(head[lengthOffset:])
+	if n > uint64(min(st.Size, crashOffset)-wordsOffset) {
 		return reportRunning, words, crash
 	}
 	data := make([]byte, n)
-	if pread(r.fd, data, wordsOffset+8) != nil || wire.Unmarshal(data, &words) != nil {
+	if pread(r.fd, data, wordsOffset) != nil || wire.Unmarshal(data, &words) != nil {
 		return reportRunning, lastWords{}, crash
 	}
 	return state, words, crash
+}
+
+// crash returns what the runtime wrote, of a file of that size.
+func (r report) crash(size int64) string {
+	const most = 1 << 20
+	if size <= crashOffset {
+		return ""
+	}
+	text := make([]byte, min(size-crashOffset, most))
+	if pread(r.fd, text, crashOffset) != nil {
+		return ""
+	}
+	return string(text)
 }
 
 func (r report) close() { unix.Close(r.fd) }

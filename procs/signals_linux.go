@@ -15,22 +15,26 @@ type signals struct {
 	last atomic.Int32   // the first signal, 0: none
 }
 
-// notifySignals takes over SIGTERM, and SIGINT unless the process was started
-// with it ignored, as a shell starts what runs in the background.
-func notifySignals() *signals {
-	s := &signals{in: make(chan os.Signal, 8), ch: make(chan os.Signal, 8)}
+func newSignals() *signals {
+	return &signals{in: make(chan os.Signal, 8), ch: make(chan os.Signal, 8)}
+}
+
+// take takes over SIGTERM, and SIGINT unless the process was started with it
+// ignored, as a shell starts what runs in the background.
+func (s *signals) take() {
 	signal.Notify(s.in, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGINT) {
 		signal.Notify(s.in, syscall.SIGINT)
 	}
-	go func() {
-		defer close(s.ch)
-		for sig := range s.in {
-			s.last.CompareAndSwap(0, int32(sig.(syscall.Signal)))
-			s.ch <- sig
-		}
-	}()
-	return s
+	go s.note()
+}
+
+func (s *signals) note() {
+	defer close(s.ch)
+	for sig := range s.in {
+		s.last.CompareAndSwap(0, int32(sig.(syscall.Signal)))
+		s.ch <- sig
+	}
 }
 
 // got reports whether a signal came.

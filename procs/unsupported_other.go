@@ -31,8 +31,11 @@ type signals struct {
 	came   atomic.Bool
 }
 
-func notifySignals() *signals {
-	s := &signals{in: make(chan os.Signal, 8), ch: make(chan os.Signal, 8)}
+func newSignals() *signals {
+	return &signals{in: make(chan os.Signal, 8), ch: make(chan os.Signal, 8)}
+}
+
+func (s *signals) take() {
 	signal.Notify(s.in, os.Interrupt)
 	go func() {
 		defer close(s.ch)
@@ -41,7 +44,6 @@ func notifySignals() *signals {
 			s.ch <- sig
 		}
 	}()
-	return s
 }
 
 func (s *signals) got() bool { return s.came.Load() }
