@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -40,6 +41,11 @@ func mainJob(ctx context.Context, o options) error {
 			return err
 		}
 		o.input = src
+	}
+	if o.report != "" { // Better now than after all the work.
+		if _, err := os.Stat(filepath.Dir(o.report)); err != nil {
+			return fmt.Errorf("-report %s: %w", o.report, err)
+		}
 	}
 	bar := newProgress()
 	defer bar.clear()

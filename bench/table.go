@@ -13,8 +13,9 @@ import (
 // print writes the report for people.
 func (r *report) print(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s files, %sB in %s messages of at most %d KiB, from %d producers to %d consumers\n",
-		thousands(r.Files), plot.Number(float64(r.Bytes)), thousands(r.Messages), r.ChunkSize>>10, r.Producers, r.Consumers)
+	fmt.Fprintf(&b, "%s, %sB in %s of at most %d KiB, from %s to %s\n",
+		count(r.Files, "file"), plot.Number(float64(r.Bytes)), count(r.Messages, "message"), r.ChunkSize>>10,
+		count(r.Producers, "producer"), count(r.Consumers, "consumer"))
 	fmt.Fprintf(&b, "%s\n%s\n", r.Input, r.Machine)
 	if r.Steal > 1 {
 		fmt.Fprintf(&b, "warning: the hypervisor kept %.1f %% of the CPU time for others: the times say little\n", r.Steal)
@@ -56,8 +57,8 @@ func (r *report) printChaos(b *strings.Builder) {
 	fmt.Fprintln(w, "\toutcome\tkilled\tdelivered\tlost\tredelivered\tseconds\tdigests\t")
 	for _, x := range r.Results {
 		p, c := x.killed()
-		fmt.Fprintf(w, "%s\t%s\t%d producers, %d consumers\t%s of %s\t%d\t%d\t%.2f\t%s\t\n",
-			x.Impl, x.Outcome, p, c, thousands(x.Delivered), thousands(r.Messages), x.Lost, x.Redelivered, x.Seconds, x.verdict())
+		fmt.Fprintf(w, "%s\t%s\t%s, %s\t%s of %s\t%d\t%d\t%.2f\t%s\t\n",
+			x.Impl, x.Outcome, count(p, "producer"), count(c, "consumer"), thousands(x.Delivered), thousands(r.Messages), x.Lost, x.Redelivered, x.Seconds, x.verdict())
 	}
 	w.Flush()
 	fmt.Fprintf(b, "\nseed %d: the same seed kills the same processes after the same number of messages\n", *r.Seed)
@@ -68,18 +69,19 @@ func (r *report) printChaos(b *strings.Builder) {
 			}
 			continue
 		}
-		fmt.Fprintf(b, "\nmpqueue: %d messages were redelivered because their consumer died with them; %d arrived twice in all.\n", x.Redelivered, x.Repeated)
+		fmt.Fprintf(b, "\nmpqueue redelivered %s whose consumer died with it; %s arrived twice in all.\n",
+			count(x.Redelivered, "message"), count(x.Repeated, "chunk"))
 		for _, d := range x.Deaths {
 			switch {
 			case d.Role == "consumer" && d.Held:
 				fmt.Fprintf(b, "  consumer (pid %d) died with a message in its hands, after %s\n", d.PID, thousands(d.At))
 			case d.Role == "consumer":
-				fmt.Fprintf(b, "  consumer (pid %d) died after %s messages\n", d.PID, thousands(d.At))
+				fmt.Fprintf(b, "  consumer (pid %d) died after %s\n", d.PID, count(d.At, "message"))
 			case len(d.Unsent) == 0:
 				fmt.Fprintf(b, "  producer (pid %d) died when it had sent everything\n", d.PID)
 			default:
-				fmt.Fprintf(b, "  producer (pid %d) died after %s messages and left %s files unsent, from %s to %s: its successor sent them\n",
-					d.PID, thousands(d.At), thousands(len(d.Unsent)), filepath.ToSlash(d.Unsent[0]), filepath.ToSlash(d.Unsent[len(d.Unsent)-1]))
+				fmt.Fprintf(b, "  producer (pid %d) died after %s and left %s unsent, from %s to %s: its successor sent them\n",
+					d.PID, count(d.At, "message"), count(len(d.Unsent), "file"), filepath.ToSlash(d.Unsent[0]), filepath.ToSlash(d.Unsent[len(d.Unsent)-1]))
 			}
 		}
 	}
@@ -133,6 +135,14 @@ func (r result) killed() (producers, consumers int) {
 		}
 	}
 	return producers, consumers
+}
+
+// count writes n and what it counts.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return thousands(n) + " " + what
 }
 
 // thousands writes n with commas.

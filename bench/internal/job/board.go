@@ -32,6 +32,7 @@ type board struct {
 //	Last      consumer     when it was done with its last message, by machine.Now
 //	Reads     producer     how often it has read from a file
 //	Usage     worker       what it used between the gate and its end; valid when Ended
+//	Held      consumer     the number of the kill that it awaits with a message in its hands
 //	Ended     worker       how many processes of this place have done their part
 //	Calls     worker       its system calls between the gate and its end, in a
 //	                       run that counts them; -1 if it could not
@@ -45,8 +46,9 @@ type cell struct {
 	Reads  atomic.Int64
 	Ended  atomic.Int64
 	Calls  atomic.Int64
+	Held   atomic.Int64
 	Usage  [6]atomic.Int64
-	_      [16]byte
+	_      [8]byte
 	_      [128]byte // Workers must not slow each other down by their counting.
 }
 

@@ -17,14 +17,10 @@ type Doom struct {
 }
 
 // reach tells the launcher that the doomed process has come to its mark.
-func (d Doom) reach(c *cell, done int) bool {
-	if d.Number == 0 || done < d.After {
-		return false
-	}
-	if done == d.After {
+func (d Doom) reach(c *cell, done int) {
+	if d.Number != 0 && done == d.After {
 		c.Armed.Store(int64(d.Number))
 	}
-	return true
 }
 
 // await is called by a worker that has nothing left to do. One that is doomed

@@ -128,7 +128,7 @@ func (p *place) strike(ctx context.Context, proc *procs.Process, doom Doom) bool
 
 // record notes a death, and what a dead producer left for its successor.
 func (p *place) record(pid int, doom Doom) {
-	d := Death{Role: p.role, PID: pid, Held: doom.Hold && p.role == "consumer"}
+	d := Death{Role: p.role, PID: pid, Held: p.cell.Held.Load() == int64(doom.Number)}
 	d.At = int(p.cell.Hashed.Load())
 	if p.role == "producer" {
 		d.At = int(p.cell.Sent.Load())

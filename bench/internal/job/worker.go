@@ -119,7 +119,8 @@ func consume(ctx context.Context, o orders) error {
 		if r.Redelivered() {
 			table[number].Again.Add(1)
 		}
-		if o.Doom.Hold && o.Doom.reach(c, done) {
+		if o.Doom.Hold && done >= o.Doom.After {
+			c.Held.Store(int64(o.Doom.Number))
 			return o.Doom.await(ctx, c) // Dies with the message in its hands.
 		}
 		if err := r.Done(); err != nil {
