@@ -1,0 +1,73 @@
+package procstest_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shmkit/procs/procstest"
+	"shmkit/shm"
+)
+
+// ledger is what a stepped role writes, in this order.
+type ledger struct{ a, b, c atomic.Uint32 }
+
+func (l *ledger) write() {
+	l.a.Store(1)
+	l.b.Store(1)
+	l.c.Store(1)
+}
+
+var writer = procstest.Role("writer", func(ctx context.Context, o *shm.Object[ledger]) error {
+	l := o.Value()
+	procstest.Step(l.write)
+	return nil
+})
+
+func newLedger(t testing.TB) *shm.Object[ledger] {
+	o, err := shm.New[ledger]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { o.Close() })
+	return o
+}
+
+// Every prefix of the three stores must be seen, and nothing else: then no
+// instruction between two stores was left out.
+func TestEachInstruction(t *testing.T) {
+	procstest.Watchdog(t, 2*time.Minute)
+	seen := map[[3]uint32]int{}
+	n := procstest.EachInstruction(t, writer, newLedger, func(t testing.TB, o *shm.Object[ledger]) {
+		l := o.Value()
+		seen[[3]uint32{l.a.Load(), l.b.Load(), l.c.Load()}]++
+	})
+	t.Logf("%d instructions: %v", n, seen)
+	for _, want := range [][3]uint32{{0, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 1, 1}} {
+		if seen[want] == 0 {
+			t.Errorf("no kill left %v", want)
+		}
+		delete(seen, want)
+	}
+	if len(seen) > 0 {
+		t.Errorf("impossible states %v", seen)
+	}
+}
+
+func TestEachPause(t *testing.T) {
+	procstest.Watchdog(t, 2*time.Minute)
+	seen := map[uint32]int{}
+	procstest.EachPause(t, writer, newLedger, func(t testing.TB, o *shm.Object[ledger]) {
+		l := o.Value()
+		seen[l.a.Load()+l.b.Load()+l.c.Load()]++
+	}, func(t testing.TB, o *shm.Object[ledger]) {
+		if o.Value().c.Load() != 1 {
+			t.Error("the role did not finish")
+		}
+	})
+	t.Logf("stores done when paused: %v", seen)
+	if len(seen) != 4 {
+		t.Errorf("pauses saw %v, want 0, 1, 2 and 3 stores", seen)
+	}
+}

@@ -1,0 +1,221 @@
+package procstest
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"shmkit/procs"
+)
+
+// How a role is driven. The test traces one thread of it, the one that runs the
+// operation; the others run freely, as in life. The role sends that thread one
+// signal just before the operation and another just after it. The tracer sees
+// each before it is delivered, and swallows it.
+const (
+	stepBegin = unix.SIGUSR1
+	stepEnd   = unix.SIGUSR2
+)
+
+// Descriptors of a driven role.
+const (
+	stepTidFD  = 3 // the role writes the number of its thread
+	stepWordFD = 4 // end of file: the tracer is there
+)
+
+// step runs f, in the role.
+func step(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pid, tid := unix.Getpid(), unix.Gettid()
+	if pid == tid {
+		// The death of the first thread is that of the process, which its
+		// tracer would take from those who wait for the process. This
+		// goroutine holds the first thread, so another one gets another.
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			step(f)
+		}()
+		<-done
+		return
+	}
+	tell := os.NewFile(stepTidFD, "tid")
+	fmt.Fprintln(tell, tid)
+	tell.Close()
+	word := os.NewFile(stepWordFD, "word")
+	word.Read(make([]byte, 1))
+	word.Close()
+
+	unix.RawSyscall(unix.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(stepBegin))
+	f()
+	unix.RawSyscall(unix.SYS_TGKILL, uintptr(pid), uintptr(tid), uintptr(stepEnd))
+}
+
+// A driver drives one role. It belongs to one thread: the kernel takes orders
+// for a traced thread only from the thread that traces it.
+type driver struct {
+	t        testing.TB
+	proc     *Proc
+	tid      int
+	tracing  bool
+	finished bool
+}
+
+// drive starts the role and stops its thread right before the operation.
+func drive[A any](t testing.TB, role *RoleFunc[A], a A) *driver {
+	t.Helper()
+	tidRead, tidWrite, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tidRead.Close()
+	wordRead, wordWrite, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wordWrite.Close()
+	d := &driver{t: t}
+	d.proc = role.Start(t, a, With(procs.ExtraFiles(tidWrite, wordRead), procs.Env(stepKey+"=1")))
+	tidWrite.Close()
+	wordRead.Close()
+	line := make([]byte, 32)
+	n, err := tidRead.Read(line)
+	if err != nil {
+		t.Fatalf("procstest: the role does not call Step: it ended with %v", d.proc.Wait())
+	}
+	if d.tid, err = strconv.Atoi(strings.TrimSpace(string(line[:n]))); err != nil {
+		t.Fatalf("procstest: %v", err)
+	}
+
+	runtime.LockOSThread()
+	t.Cleanup(d.close)
+	if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(d.tid), 0, 0, 0, 0); e != 0 {
+		if e == unix.EPERM || e == unix.ENOSYS {
+			t.Skipf("this machine does not let a process trace its children: %v", e)
+		}
+		t.Fatalf("procstest: trace: %v", e)
+	}
+	d.tracing = true
+	wordWrite.Close()
+	for {
+		sig := d.wait()
+		if sig == stepBegin {
+			return d
+		}
+		d.resume(unix.PTRACE_CONT, pass(sig))
+	}
+}
+
+// pass returns the signal to deliver when the tracer has seen sig.
+func pass(sig unix.Signal) unix.Signal {
+	switch sig {
+	case unix.SIGTRAP, stepBegin, stepEnd:
+		return 0
+	case unix.SIGURG: // the scheduler would like the thread to yield: later
+		return 0
+	}
+	return sig
+}
+
+// run lets the thread execute n instructions, or fewer if the operation is
+// over, and returns how many it did. One or two of them are the way back from
+// the system call that sent the signal.
+func (d *driver) run(n int) (finished bool, steps int) {
+	deliver := unix.Signal(0)
+	for steps < n {
+		d.resume(unix.PTRACE_SINGLESTEP, deliver)
+		sig := d.wait()
+		if sig == stepEnd {
+			d.finished = true
+			return true, steps
+		}
+		if sig == unix.SIGTRAP {
+			steps++
+		}
+		deliver = pass(sig)
+	}
+	return false, steps
+}
+
+// resume lets the thread go on.
+func (d *driver) resume(request int, sig unix.Signal) {
+	if _, _, e := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(d.tid), 0, uintptr(sig), 0, 0); e != 0 {
+		d.t.Fatalf("procstest: the traced thread does not go on: %v", e)
+	}
+}
+
+// wait returns the signal that stopped the thread.
+func (d *driver) wait() unix.Signal {
+	for {
+		var status unix.WaitStatus
+		_, err := unix.Wait4(d.tid, &status, unix.WALL, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			d.tracing = false
+			d.t.Fatalf("procstest: the role ended while it was driven: %v, %v", status, err)
+		}
+		return status.StopSignal()
+	}
+}
+
+// place says where the thread stands. The role is the same program at the same
+// addresses, so our own symbols name its instructions.
+func (d *driver) place() string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", d.proc.PID(), d.tid))
+	if err != nil {
+		return "an unknown place"
+	}
+	fields := strings.Fields(string(text)) // the last is the program counter
+	pc, err := strconv.ParseUint(fields[len(fields)-1], 0, 64)
+	if err != nil {
+		return "an unknown place"
+	}
+	if f := runtime.FuncForPC(uintptr(pc)); f != nil {
+		file, line := f.FileLine(uintptr(pc))
+		return fmt.Sprintf("%#x in %s (%s:%d)", pc, f.Name(), file, line)
+	}
+	return fmt.Sprintf("%#x", pc)
+}
+
+// kill ends the role and takes the dead thread from the kernel: the process is
+// not gone before its tracer has looked at every thread that it traced.
+func (d *driver) kill() {
+	unix.Kill(d.proc.PID(), unix.SIGKILL)
+	d.untrace()
+	d.proc.Kill()
+}
+
+func (d *driver) untrace() {
+	for d.tracing {
+		var status unix.WaitStatus
+		_, err := unix.Wait4(d.tid, &status, unix.WALL, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || status.Exited() || status.Signaled() {
+			d.tracing = false
+		}
+	}
+}
+
+// release lets the role go on by itself.
+func (d *driver) release() {
+	unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(d.tid), 0, 0, 0, 0)
+	d.tracing = false
+}
+
+// close ends what a failed test left.
+func (d *driver) close() {
+	if d.tracing {
+		d.kill()
+	}
+	runtime.UnlockOSThread()
+}
