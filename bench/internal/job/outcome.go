@@ -15,7 +15,6 @@ type Outcome struct {
 	Time     time.Duration // from the opening of the gate to the last message
 	Messages int           // different chunks that arrived
 	Usage    machine.Usage // of all workers, between the gate and their ends
-	Reads    int64         // how many of Usage.ReadCalls read files
 	Calls    int64         // all system calls of the workers, in a run that counts them, or -1
 	Wrong    []tree.Difference
 

@@ -10,6 +10,7 @@ import (
 
 	"shmkit/bench/internal/machine"
 	"shmkit/bench/internal/rival"
+	"shmkit/bench/internal/stage"
 	"shmkit/bench/internal/tree"
 	"shmkit/shm"
 )
@@ -91,7 +92,7 @@ func (r *run) work(ctx context.Context) error {
 		defer close(watched)
 		r.watch(over, stop)
 	}()
-	if r.gather(ctx) {
+	if stage.Await(ctx, r.cells()...) {
 		r.opened = machine.Now()
 		r.board.Value().Gate.Set()
 	}
@@ -110,23 +111,16 @@ func (r *run) fail(stop context.CancelCauseFunc, err error) {
 	}
 }
 
-// gather waits until there is a process at the gate in every place.
-func (r *run) gather(ctx context.Context) bool {
-	for tick := time.Tick(time.Millisecond); ; {
-		there := 0
-		for i := range MaxWorkers {
-			b := r.board.Value()
-			there += int(min(1, b.Producers[i].Ready.Load()) + min(1, b.Consumers[i].Ready.Load()))
-		}
-		if there == r.Producers+r.Consumers {
-			return true
-		}
-		select {
-		case <-tick:
-		case <-ctx.Done():
-			return false
-		}
+// cells lists the cells of all workers.
+func (r *run) cells() (cells []*stage.Cell) {
+	b := r.board.Value()
+	for i := range r.Producers {
+		cells = append(cells, &b.Producers[i].Cell)
 	}
+	for i := range r.Consumers {
+		cells = append(cells, &b.Consumers[i].Cell)
+	}
+	return cells
 }
 
 // watch reports progress, and ends a run in which nothing moves any more.
@@ -183,13 +177,10 @@ func (r *run) judge(broken error) (*Outcome, error) {
 		o.Redelivered += int(e.Again.Load())
 	}
 	o.Wrong = tree.Compare(r.Plan, r.Want, got)
+	o.Usage, o.Calls = stage.Sum(r.cells()...) // What a killed one used is not known.
 	last := r.opened
 	b := r.board.Value()
-	for i := range r.Producers {
-		o.add(&b.Producers[i])
-	}
 	for i := range r.Consumers {
-		o.add(&b.Consumers[i])
 		last = max(last, b.Consumers[i].Last.Load())
 	}
 	o.Time = time.Duration(last - r.opened)
@@ -197,19 +188,4 @@ func (r *run) judge(broken error) (*Outcome, error) {
 		o.Broken, o.Detail = "lost", fmt.Sprintf("%d messages never arrived", o.Lost)
 	}
 	return o, nil
-}
-
-// add adds what one worker has used. What a killed one used is not known.
-func (o *Outcome) add(c *cell) {
-	u, ok := c.usage()
-	if !ok {
-		u = machine.Unknown
-	}
-	o.Usage = o.Usage.Plus(u)
-	o.Reads += c.Reads.Load()
-	if n := c.Calls.Load(); n < 0 || o.Calls < 0 {
-		o.Calls = -1
-	} else {
-		o.Calls += n
-	}
 }

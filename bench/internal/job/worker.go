@@ -50,14 +50,13 @@ func produce(ctx context.Context, o orders) (err error) {
 	var r tree.Reader
 	defer r.Close()
 
-	end, err := start(ctx, o, c)
+	ledger, err := c.Begin(ctx, &o.Board.Value().Gate, o.Count)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		err = errors.Join(err, s.Close()) // Before the count: it may have to send the rest.
-		c.Reads.Add(r.Calls())
-		end()
+		ledger.End()
 	}()
 	file, chunk, more := o.Place.Locate(o.Plan, sent)
 	buf, done := make([]byte, maxMessage), 0
@@ -95,7 +94,7 @@ func consume(ctx context.Context, o orders) error {
 	defer r.Close()
 	c, table := &o.Board.Value().Consumers[o.Place.Index], o.Table.Data()
 
-	end, err := start(ctx, o, c)
+	ledger, err := c.Begin(ctx, &o.Board.Value().Gate, o.Count)
 	if err != nil {
 		return err
 	}
@@ -129,24 +128,8 @@ func consume(ctx context.Context, o orders) error {
 		c.Hashed.Add(1)
 		c.Last.Store(machine.Now())
 	}
-	end()
+	ledger.End()
 	return o.Doom.await(ctx, c)
-}
-
-// start waits at the gate until all workers are there. The function that it
-// returns writes into the cell what the process has used since then: its
-// start is not part of the measurement.
-func start(ctx context.Context, o orders, c *cell) (end func(), err error) {
-	counter := o.Count.Count()
-	c.Ready.Add(1)
-	if err := o.Board.Value().Gate.Wait(ctx); err != nil {
-		return nil, err
-	}
-	before := machine.Self()
-	return func() {
-		c.Calls.Store(counter.Close())
-		c.put(machine.Self().Since(before))
-	}, nil
 }
 
 // inherited returns the files that the launcher gave to this process. procs

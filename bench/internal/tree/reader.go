@@ -13,7 +13,6 @@ import (
 type Reader struct {
 	file  *os.File
 	index int
-	calls int64
 }
 
 // ReadChunk reads chunk number chunk of file number file into dst, which must
@@ -29,7 +28,6 @@ func (r *Reader) ReadChunk(p *Plan, file, chunk int, dst []byte) (int, error) {
 	if want == 0 {
 		return 0, nil
 	}
-	r.calls++
 	n, err := r.file.ReadAt(dst[:want], offset)
 	if n == want {
 		return n, nil
@@ -53,10 +51,6 @@ func (r *Reader) open(p *Plan, file int) error {
 	r.file, r.index = f, file
 	return nil
 }
-
-// Calls reports how many times the Reader has read from a file, so that these
-// system calls can be told from those of a queue.
-func (r *Reader) Calls() int64 { return r.calls }
 
 // Close closes the open file, if any.
 func (r *Reader) Close() {
