@@ -91,8 +91,10 @@ func released(v uint32) (store, rest uint32) {
 }
 
 // reopened is the free, starving word v with starving taken off: whoever
-// comes may take it, and whoever is about to sleep on v looks again.
-func reopened(v uint32) uint32 { return v&ownerDied | waited }
+// comes may take it, and whoever is about to sleep on v looks again. Its free
+// value is the one that no release stores, so that a slow releaser does not
+// take the flag for its own and drop it before the wake.
+func reopened(v uint32) uint32 { return v&ownerDied | waited | holderMask }
 
 // orphaned is v after its dead holder was swept away.
 func orphaned(v uint32) uint32 { return v&(waited|starving) | ownerDied }
