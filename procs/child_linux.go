@@ -35,12 +35,15 @@ func (c *child) signal(force, group bool) error {
 	return nil
 }
 
+// openPidfd is replaced by the test of the way without.
+var openPidfd = unix.PidfdOpen
+
 // watch opens the pidfd, by which the poller learns of the end of the child
 // without a thread that waits for it.
 func (c *child) watch() {
-	fd, err := unix.PidfdOpen(c.pid, unix.PIDFD_NONBLOCK)
+	fd, err := openPidfd(c.pid, unix.PIDFD_NONBLOCK)
 	if err == unix.EINVAL { // kernel before 5.10
-		if fd, err = unix.PidfdOpen(c.pid, 0); err == nil {
+		if fd, err = openPidfd(c.pid, 0); err == nil {
 			unix.SetNonblock(fd, true)
 		}
 	}

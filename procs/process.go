@@ -83,6 +83,9 @@ func (p *Process) Start() error {
 	if self().daemon {
 		return p.wrap("start", ErrDaemonicChildren)
 	}
+	if attend := self().attend; attend != nil {
+		attend() // from now on there is somebody to pass them on to
+	}
 	c, err := startChild(p)
 	if err != nil {
 		return p.wrap("start", err)
@@ -165,8 +168,9 @@ func (p *Process) Alive() bool {
 }
 
 // Terminate asks the process to end (SIGTERM): its context ends with
-// ErrTerminated, and after its grace the process dies by the signal. It does
-// not wait. Locks that the process holds go to the next one in line, and
+// ErrTerminated, and after its grace the process dies by the signal. A function
+// that has not looked at its context until then, and has no children, dies at
+// once. Terminate does not wait. Locks that the process holds go to the next one in line, and
 // queues that it was using work on. A process that has ended is left alone,
 // and that is no error; before Start the error is ErrNotStarted, after Close
 // ErrClosed.

@@ -13,6 +13,7 @@ type identity struct {
 	daemon bool
 	parent *ParentProcess // nil in the first process of a family
 	ready  int            // descriptor to close when the arguments are decoded, or 0
+	attend func()         // takes over the signals, in a child
 
 	keyOnce sync.Once
 	key     []byte

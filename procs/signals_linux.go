@@ -3,6 +3,7 @@ package procs
 import (
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ type signals struct {
 	in   chan os.Signal
 	ch   chan os.Signal // what came in, after it was noted
 	last atomic.Int32   // the first signal, 0: none
+	once sync.Once
 }
 
 func newSignals() *signals {
@@ -20,13 +22,17 @@ func newSignals() *signals {
 }
 
 // take takes over SIGTERM, and SIGINT unless the process was started with it
-// ignored, as a shell starts what runs in the background.
+// ignored, as a shell starts what runs in the background. When it returns they
+// no longer kill. Only the first call does anything.
 func (s *signals) take() {
-	signal.Notify(s.in, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGINT) {
-		signal.Notify(s.in, syscall.SIGINT)
-	}
-	go s.note()
+	s.once.Do(func() {
+		go s.note()
+		if signal.Ignored(syscall.SIGINT) {
+			signal.Notify(s.in, syscall.SIGTERM)
+			return
+		}
+		signal.Notify(s.in, syscall.SIGTERM, syscall.SIGINT)
+	})
 }
 
 func (s *signals) note() {

@@ -1,0 +1,51 @@
+package procs_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"shmkit/procs"
+	"shmkit/procs/procstest"
+)
+
+// programKey makes this test binary a program with a main function of its own,
+// so that tests can watch whole families die.
+const programKey = "PROCS_TEST_PROGRAM"
+
+// programs are the functions that procs.Main is given there.
+var programs = map[string]func(ctx context.Context) error{}
+
+// bare are whole main functions, for programs that misuse the package.
+var bare = map[string]func(){}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(doNothingKey) != "" {
+		os.Exit(0)
+	}
+	if name := os.Getenv(programKey); name != "" {
+		if run := bare[name]; run != nil {
+			run()
+			os.Exit(0)
+		}
+		procs.Main(programs[name])
+		fmt.Println("main returned")
+		os.Exit(0)
+	}
+	procstest.Main(m)
+}
+
+// program returns a command that runs this binary as the program name. The
+// children of the program inherit the variable and Main plays their part.
+func program(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	if programs[name] == nil && bare[name] == nil {
+		t.Fatalf("no program %q", name)
+	}
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Args[0] = "program"
+	cmd.Env = append(os.Environ(), programKey+"="+name)
+	return cmd
+}
