@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"fmt"
-	"io"
 	"os"
 
 	"shmkit/futexlock"
@@ -55,7 +53,7 @@ func openBufSender(e Ends, files []*os.File) (Sender, error) {
 
 func (s *bufSender) Send(_ context.Context, p []byte) error {
 	if s.w.Available() < headSize+len(p) {
-		if err := s.flush(); err != nil {
+		if err := s.Flush(); err != nil {
 			return err
 		}
 	}
@@ -64,8 +62,17 @@ func (s *bufSender) Send(_ context.Context, p []byte) error {
 	return err
 }
 
-// flush writes whole frames while it holds the lock of this end.
-func (s *bufSender) flush() error {
+func (s *bufSender) SendBatch(ctx context.Context, ps [][]byte) error {
+	for _, p := range ps {
+		if err := s.Send(ctx, p); err != nil {
+			return err
+		}
+	}
+	return s.Flush()
+}
+
+// Flush writes whole frames while it holds the lock of this end.
+func (s *bufSender) Flush() error {
 	if err := lockEnd(s.lock); err != nil {
 		return err
 	}
@@ -74,77 +81,9 @@ func (s *bufSender) flush() error {
 }
 
 func (s *bufSender) Close() error {
-	err := s.flush()
+	err := s.Flush()
 	if cerr := s.file.Close(); err == nil {
 		err = cerr
 	}
 	return err
 }
-
-type bufReceiver struct {
-	plain
-	file *os.File
-	lock *futexlock.Mutex
-	most int
-	buf  []byte // read from the pipe: whole frames
-	rest []byte // of them not yet given out
-}
-
-func openBufReceiver(e Ends, files []*os.File) (Receiver, error) {
-	r := &bufReceiver{file: files[0], most: e.Spec.MaxMessage}
-	if e.Spec.Consumers > 1 {
-		r.lock = &e.Locks.Value().Receive
-	}
-	r.buf = make([]byte, bufferSize+headSize+r.most)
-	return r, nil
-}
-
-func (r *bufReceiver) Recv(context.Context) ([]byte, error) {
-	if len(r.rest) == 0 {
-		if err := r.fill(); err != nil {
-			return nil, err
-		}
-	}
-	n, err := head(r.rest, r.most)
-	if err != nil {
-		return nil, err
-	}
-	p := r.rest[headSize : headSize+n]
-	r.rest = r.rest[headSize+n:]
-	return p, nil
-}
-
-// fill reads what is there, and then the missing part of the last frame.
-func (r *bufReceiver) fill() error {
-	if err := lockEnd(r.lock); err != nil {
-		return err
-	}
-	defer unlockEnd(r.lock)
-	have, err := r.file.Read(r.buf[:bufferSize])
-	if err != nil {
-		return err // io.EOF between two frames is the end.
-	}
-	for at := 0; at < have; {
-		want := at + headSize
-		if want <= have {
-			n, err := head(r.buf[at:], r.most)
-			if err != nil {
-				return err
-			}
-			want += n
-		}
-		if want > have {
-			n, err := io.ReadFull(r.file, r.buf[have:want])
-			have += n
-			if err != nil {
-				return fmt.Errorf("%w: ends after %d of %d bytes", ErrFrame, have-at, want-at)
-			}
-			continue // If that was the length, the body comes next.
-		}
-		at = want
-	}
-	r.rest = r.buf[:have]
-	return nil
-}
-
-func (r *bufReceiver) Close() error { return r.file.Close() }

@@ -12,11 +12,19 @@ import (
 
 // A Spec says what a channel must carry.
 type Spec struct {
-	MaxMessage int // bytes
-	Capacity   int // messages that may lie in the channel, for those that count messages
-	Producers  int // processes at the sending end
-	Consumers  int // processes at the receiving end
+	MaxMessage int    // bytes
+	Capacity   int    // messages that may lie in the channel, for those that count messages
+	Producers  int    // processes at the sending end
+	Consumers  int    // processes at the receiving end
+	Mode       string // how an end waits: Block, Spin or Hybrid; for kinds that can choose
 }
+
+// How an end waits for the other.
+const (
+	Block  = "block"  // sleeps at once
+	Spin   = "spin"   // never sleeps
+	Hybrid = "hybrid" // looks again for a moment, then sleeps
+)
 
 // A Kind is one way to hand messages from process to process.
 type Kind struct {
@@ -24,6 +32,9 @@ type Kind struct {
 	About string // one line: what it is
 	// InProcess marks a kind whose ends cannot leave the process that made it.
 	InProcess bool
+
+	// Modes are those that an end can choose; nil: it blocks.
+	Modes []string
 
 	// Skip says why this kind cannot carry the spec here, or "".
 	Skip func(Spec) string

@@ -2,9 +2,11 @@ package rival
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"shmkit/mpqueue"
+	"shmkit/shm"
 )
 
 // MPQueue is this module's queue in its plain form: Put on one side, Receive
@@ -12,12 +14,15 @@ import (
 // another one.
 func MPQueue() Kind {
 	return Kind{
-		Name:     "mpqueue",
-		About:    "this module's queue in shared memory, acknowledged with Done",
-		Skip:     func(Spec) string { return "" },
-		Make:     makeMPQueue,
-		Sender:   func(e Ends, _ []*os.File) (Sender, error) { return mpSender{e.Queue}, nil },
-		Receiver: func(e Ends, _ []*os.File) (Receiver, error) { return &mpReceiver{q: e.Queue}, nil },
+		Name:   "mpqueue",
+		About:  "this module's queue in shared memory, acknowledged with Done",
+		Modes:  []string{Hybrid, Spin},
+		Skip:   func(Spec) string { return "" },
+		Make:   makeMPQueue,
+		Sender: func(e Ends, _ []*os.File) (Sender, error) { return mpSender{e.Queue, e.Spec.Mode == Spin}, nil },
+		Receiver: func(e Ends, _ []*os.File) (Receiver, error) {
+			return &mpReceiver{q: e.Queue, spin: e.Spec.Mode == Spin}, nil
+		},
 	}
 }
 
@@ -33,24 +38,36 @@ func makeMPQueue(s Spec) (*Channel, error) {
 	}, nil
 }
 
-type mpSender struct{ q *mpqueue.Queue[[]byte] }
+type mpSender struct {
+	q    *mpqueue.Queue[[]byte]
+	spin bool
+}
 
-func (s mpSender) Send(ctx context.Context, p []byte) error { return s.q.Put(ctx, p) }
+func (s mpSender) Send(ctx context.Context, p []byte) error {
+	if s.spin {
+		return spin(ctx, func() error { return s.q.TryPut(p) })
+	}
+	return s.q.Put(ctx, p)
+}
 
 func (s mpSender) Close() error { return s.q.Close() }
 
 type mpReceiver struct {
 	q    *mpqueue.Queue[[]byte]
 	item *mpqueue.Item[[]byte]
+	spin bool
 }
 
-func (r *mpReceiver) Recv(ctx context.Context) ([]byte, error) {
-	item, err := r.q.Receive(ctx)
+func (r *mpReceiver) Recv(ctx context.Context) (_ []byte, err error) {
+	if r.spin {
+		err = spin(ctx, func() (err error) { r.item, err = r.q.TryReceive(); return err })
+	} else {
+		r.item, err = r.q.Receive(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
-	r.item = item
-	return item.Bytes(), nil
+	return r.item.Bytes(), nil
 }
 
 func (r *mpReceiver) Done() error { return r.item.Done() }
@@ -58,3 +75,17 @@ func (r *mpReceiver) Done() error { return r.item.Done() }
 func (r *mpReceiver) Redelivered() bool { return r.item.Redelivered() }
 
 func (r *mpReceiver) Close() error { return r.q.Close() }
+
+// spin tries until it works, and never sleeps.
+func spin(ctx context.Context, try func() error) error {
+	for n := 1; ; n++ {
+		err := try()
+		if !errors.Is(err, mpqueue.ErrEmpty) && !errors.Is(err, mpqueue.ErrFull) && !errors.Is(err, mpqueue.ErrBusy) {
+			return err
+		}
+		shm.Pause(4)
+		if n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
