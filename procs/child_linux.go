@@ -180,11 +180,19 @@ var reasons = map[string]error{
 }
 
 // crashed is the outcome of a child that the runtime ended. The runtime prints
-// "panic: text" or "fatal error: text", an empty line, "goroutine 7 [running]:".
+// "panic: text", an empty line, "goroutine 7 [running]:". Of a fatal error, such
+// as a map written to by two goroutines at once, only the stack comes here: the
+// text goes to standard error alone.
 func crashed(name string, pid, code int, crash string) outcome {
+	crash = strings.TrimSpace(crash)
 	message, stack, _ := strings.Cut(crash, "\n\n")
 	message = strings.TrimPrefix(message, "panic: ")
-	message = strings.TrimPrefix(message, "fatal error: ")
+	if strings.HasPrefix(crash, "goroutine ") {
+		stack = crash
+		_, frame, _ := strings.Cut(crash, "\n")
+		frame, _, _ = strings.Cut(frame, "\n")
+		message = "fatal error of the Go runtime, described on standard error, in " + frame
+	}
 	return outcome{code: code, err: &RemoteError{Process: name, PID: pid, Code: code, Panic: true,
 		Message: strings.TrimSpace(message), Stack: strings.TrimSpace(stack)}}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"testing"
 
 	"shmkit/procs"
@@ -49,3 +50,5 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), programKey+"="+name)
 	return cmd
 }
+
+func matches(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }

@@ -1,0 +1,267 @@
+package wire_test
+
+import (
+	"encoding/gob"
+	"errors"
+	"math"
+	"math/big"
+	"math/rand"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/quick"
+	"time"
+
+	"shmkit/procs/internal/wire"
+)
+
+type inner struct{ X, Y int }
+
+type Named inner
+
+type embedded struct{ E string }
+
+type everything struct {
+	Bool    bool
+	Int     int
+	Int8    int8
+	Uint64  uint64
+	Ptr     uintptr
+	Float32 float32
+	Float64 float64
+	Complex complex128
+	Text    string
+	Bytes   []byte
+	Ints    []int
+	Nested  [][]string
+	Array   [3]inner
+	Map     map[string][]int
+	Set     map[string]struct{}
+	Struct  inner
+	Pointer *inner
+	PP      **int
+	Empty   struct{}
+	Hollow  []struct{}
+	Any     any
+	Time    time.Time
+	Big     *big.Int
+	Addr    netip.Addr
+	URL     url.URL
+	Nil     *everything
+	Chan    chan int
+	Func    func()
+	mu      sync.Mutex
+	embedded
+	Named
+}
+
+func roundTrip[T any](t *testing.T, v T) T {
+	t.Helper()
+	var got T
+	data, err := wire.Marshal(v, reflect.TypeFor[T]())
+	if err != nil {
+		t.Fatalf("%T: %v", v, err)
+	}
+	if err := wire.Unmarshal(data, &got); err != nil {
+		t.Fatalf("%T: %v", v, err)
+	}
+	return got
+}
+
+func TestEverything(t *testing.T) {
+	zero := 0
+	pz := &zero
+	want := &everything{
+		Bool: true, Int: math.MinInt64, Int8: -128, Uint64: math.MaxUint64, Ptr: 7,
+		Float32: 1.5, Float64: math.Inf(-1), Complex: complex(1, -2),
+		Text: "包子\x00", Bytes: []byte{0, 255}, Ints: []int{}, Nested: [][]string{nil, {}, {"a", ""}},
+		Array: [3]inner{{1, 2}, {}, {5, 6}}, Map: map[string][]int{"a": {1}, "b": nil}, Set: map[string]struct{}{"x": {}, "y": {}},
+		Struct: inner{3, 4}, Pointer: &inner{}, PP: &pz, Hollow: make([]struct{}, 9),
+		Any:  map[string]any{"n": 1, "list": []any{"a", 2.5, true}},
+		Time: time.Unix(1, 2).UTC(), Big: big.NewInt(1).Lsh(big.NewInt(1), 200), Addr: netip.MustParseAddr("::1%eth0"),
+		URL: url.URL{Scheme: "https", Host: "example.org", Path: "/a b"}, embedded: embedded{"e"}, Named: Named{8, 9},
+	}
+	got := roundTrip(t, want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v, want\n%+v", got, want)
+	}
+	if got.PP == nil || *got.PP == nil || **got.PP != 0 {
+		t.Error("a pointer to zero did not arrive as one")
+	}
+	if got.Ints == nil || got.Nested[0] != nil || got.Nested[1] == nil {
+		t.Error("nil and empty slices are mixed up")
+	}
+}
+
+func TestTopLevel(t *testing.T) {
+	roundTrip(t, struct{}{})
+	roundTrip(t, struct{ private int }{})
+	if got := roundTrip[any](t, "x"); got != "x" {
+		t.Error(got)
+	}
+	if got := roundTrip[any](t, nil); got != nil {
+		t.Error(got)
+	}
+	if got := roundTrip[*int](t, nil); got != nil {
+		t.Error(got)
+	}
+	if got := roundTrip(t, math.NaN()); !math.IsNaN(got) {
+		t.Error(got)
+	}
+	if got := roundTrip(t, []chan int{nil, nil}); len(got) != 2 {
+		t.Error(got)
+	}
+	if got := roundTrip(t, map[struct{}]int{{}: 1}); got[struct{}{}] != 1 {
+		t.Error(got)
+	}
+}
+
+type list struct {
+	Next *list
+	V    int
+}
+
+type hidden struct{ secret int }
+
+type unregistered struct{ A int }
+
+type bad struct{ ok bool }
+
+func (b bad) MarshalText() ([]byte, error)  { return nil, errors.New("no text today") }
+func (b *bad) UnmarshalText(t []byte) error { return nil }
+
+type tools struct {
+	Items []tool
+	ByKey map[string]*tool
+}
+
+type tool struct {
+	Name string
+	mu   sync.Mutex
+	Out  chan int
+	Do   func()
+}
+
+// Whatever would not arrive as it was sent is refused, and the message leads
+// to it.
+func TestRefusals(t *testing.T) {
+	ring := &list{V: 1}
+	ring.Next = &list{V: 2, Next: ring}
+	self := map[string]any{}
+	self["me"] = self
+	locked := tools{Items: []tool{{}, {}, {}}}
+	locked.Items[2].mu.Lock()
+	for _, c := range []struct {
+		v    any
+		want []string
+	}{
+		{hidden{7}, []string{"hidden.secret (int)", "unexported field that holds data"}},
+		{locked, []string{"tools.Items[2].mu (sync.Mutex)"}},
+		{tools{ByKey: map[string]*tool{"hammer": {Out: make(chan int)}}}, []string{"tools.ByKey[hammer].Out (chan int)", "cannot leave its process"}},
+		{tools{Items: []tool{{Do: func() {}}}}, []string{"tools.Items[0].Do (func())"}},
+		{make(chan int), []string{"chan int"}},
+		{ring, []string{".Next.Next", "leads back to itself"}},
+		{self, []string{"leads back to itself"}},
+		{[]any{1, hidden{3}}, []string{"[1].(wire_test.hidden).secret"}},
+		{[]any{unregistered{3}}, []string{"[0]", "type not registered"}},
+		{struct{ B bad }{}, []string{".B (wire_test.bad)", "no text today"}},
+	} {
+		_, err := wire.Marshal(c.v, reflect.TypeOf(c.v))
+		if err == nil {
+			t.Errorf("%T is accepted", c.v)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%T: %q does not say %q", c.v, err, want)
+			}
+		}
+	}
+	// The same pointer twice is no cycle.
+	shared := &inner{1, 2}
+	if got := roundTrip(t, []*inner{shared, shared}); *got[0] != *shared || *got[1] != *shared {
+		t.Errorf("shared pointer: %v", got)
+	}
+}
+
+type Shape interface{ Area() int }
+type Square struct{ Side int }
+
+func (s Square) Area() int { return s.Side * s.Side }
+
+func TestInterfaces(t *testing.T) {
+	gob.Register(Square{})
+	if got := roundTrip(t, []Shape{Square{3}, nil}); got[0].Area() != 9 || got[1] != nil {
+		t.Errorf("%v", got)
+	}
+	// Another type under the same interface is an error of the reader.
+	data, err := wire.Marshal(Square{3}, reflect.TypeFor[any]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wrong error
+	if err := wire.Unmarshal(data, &wrong); !errors.Is(err, wire.ErrCorrupt) {
+		t.Errorf("a Square as an error: %v", err)
+	}
+}
+
+func TestQuick(t *testing.T) {
+	type value struct {
+		A map[int16][]string
+		B [4]*uint8
+		C []struct{ X, Y float64 }
+		D complex64
+	}
+	if err := quick.Check(func(v value) bool { return reflect.DeepEqual(roundTrip(t, v), v) }, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Bytes of anything are an error or a value, never a panic or a flood of
+// memory.
+func TestCorrupt(t *testing.T) {
+	v := everything{Text: "text", Ints: []int{1, 2, 3}, Map: map[string][]int{"a": {1}}, Any: 3, Pointer: &inner{1, 2}}
+	good, err := wire.Marshal(&v, reflect.TypeFor[*everything]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewSource(seed))
+	for i := range 20000 {
+		data := append([]byte(nil), good...)
+		switch i % 3 {
+		case 0:
+			data = data[:rnd.Intn(len(data))]
+		case 1:
+			data[rnd.Intn(len(data))] = byte(rnd.Int())
+		default:
+			for range 8 {
+				data[rnd.Intn(len(data))] = byte(rnd.Int())
+			}
+		}
+		var got *everything
+		err := wire.Unmarshal(data, &got)
+		if i%3 == 0 && err == nil {
+			t.Errorf("%d of %d bytes are enough", len(data), len(good))
+		}
+	}
+	if err := wire.Unmarshal(append(good, 0), new(*everything)); !errors.Is(err, wire.ErrCorrupt) {
+		t.Errorf("trailing byte: %v", err)
+	}
+}
+
+func FuzzUnmarshal(f *testing.F) {
+	good, err := wire.Marshal(everything{Text: "text", Ints: []int{1}}, reflect.TypeFor[everything]())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var v everything
+		wire.Unmarshal(data, &v)
+	})
+}
