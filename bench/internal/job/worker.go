@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"shmkit/bench/internal/machine"
 	"shmkit/bench/internal/rival"
+	"shmkit/bench/internal/stage"
 	"shmkit/bench/internal/tree"
 	"shmkit/procs"
 	"shmkit/shm"
@@ -41,7 +41,7 @@ func produce(ctx context.Context, o orders) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := kind.Sender(o.Ends, inherited(o.Files))
+	s, err := kind.Sender(o.Ends, stage.Inherited(o.Files))
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func consume(ctx context.Context, o orders) error {
 	if err != nil {
 		return err
 	}
-	r, err := kind.Receiver(o.Ends, inherited(o.Files))
+	r, err := kind.Receiver(o.Ends, stage.Inherited(o.Files))
 	if err != nil {
 		return err
 	}
@@ -130,14 +130,4 @@ func consume(ctx context.Context, o orders) error {
 	}
 	ledger.End()
 	return o.Doom.await(ctx, c)
-}
-
-// inherited returns the files that the launcher gave to this process. procs
-// gives them the numbers from 3 on.
-func inherited(n int) []*os.File {
-	files := make([]*os.File, n)
-	for i := range files {
-		files[i] = os.NewFile(uintptr(3+i), fmt.Sprintf("end %d", i))
-	}
-	return files
 }

@@ -28,6 +28,7 @@ const bufferSize = 64 << 10
 func BufPipe() Kind {
 	return Kind{
 		Name:     "bufpipe",
+		Batches:  true,
 		About:    "a pipe with bufio and length-prefixed frames",
 		Skip:     func(Spec) string { return "" },
 		Make:     func(s Spec) (*Channel, error) { return makePipe(s, s.Producers > 1 || s.Consumers > 1) },

@@ -33,6 +33,9 @@ type Kind struct {
 	// InProcess marks a kind whose ends cannot leave the process that made it.
 	InProcess bool
 
+	// Batches and ZeroCopy say that its ends are a BatchSender and BatchReceiver,
+	// or a Reserver.
+	Batches, ZeroCopy bool
 	// Modes are those that an end can choose; nil: it blocks.
 	Modes []string
 

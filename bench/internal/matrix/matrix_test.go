@@ -1,0 +1,124 @@
+package matrix
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"shmkit/bench/internal/machine"
+	"shmkit/bench/internal/rival"
+	"shmkit/procs/procstest"
+)
+
+func TestMain(m *testing.M) { procstest.Main(m) }
+
+var quick = Effort{Time: 3 * time.Millisecond, Repeats: 2}
+
+// TestThroughput runs every kind once, in each shape that it can.
+func TestThroughput(t *testing.T) {
+	procstest.Watchdog(t, 2*time.Minute)
+	for _, k := range rival.All() {
+		for _, vary := range []func(c *Case){
+			func(c *Case) {},
+			func(c *Case) { c.Size = 8; c.Producers = 2 },
+			func(c *Case) { c.Size = Mixed; c.Consumers = 2 },
+			func(c *Case) { c.Size = 64 << 10; c.Capacity = 16 },
+			func(c *Case) { c.Batch = 8 },
+			func(c *Case) { c.Mode = rival.Spin },
+		} {
+			c := Base(k.Name)
+			vary(&c)
+			r, err := throughput(t.Context(), c, quick)
+			if err != nil {
+				t.Errorf("%v: %v", c, err)
+				continue
+			}
+			if r.Skipped != "" {
+				continue
+			}
+			if !r.DeliveredOK || r.NSPerMsg == nil || *r.NSPerMsg <= 0 || *r.Min > *r.NSPerMsg || *r.Max < *r.NSPerMsg || r.Repeats != 2 {
+				t.Errorf("%v: %+v", c, r)
+			}
+		}
+	}
+}
+
+// TestTrace holds that system calls are counted where that is possible.
+func TestTrace(t *testing.T) {
+	e := quick
+	if e.Trace = machine.FindTracepoint(); e.Trace == 0 {
+		t.Skip("system calls cannot be counted here")
+	}
+	r, err := throughput(t.Context(), Base("pipe"), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.SyscallsPerMsg == nil || *r.SyscallsPerMsg < 3 { // A write and two reads.
+		t.Errorf("%+v", r)
+	}
+}
+
+// The broken kinds are a pipe with a planted fault each; they exist in the
+// workers too, since those are this binary.
+func init() {
+	find = func(name string) (rival.Kind, error) {
+		base, fault, broken := strings.Cut(name, "+")
+		k, err := rival.Find(base)
+		if err != nil || !broken {
+			return k, err
+		}
+		k.Name = name
+		open := k.Sender
+		k.Sender = func(e rival.Ends, f []*os.File) (rival.Sender, error) {
+			s, err := open(e, f)
+			return &faulty{Sender: s, fault: fault}, err
+		}
+		return k, nil
+	}
+}
+
+type faulty struct {
+	rival.Sender
+	fault string
+	n     int
+	kept  []byte
+}
+
+func (f *faulty) Send(ctx context.Context, p []byte) error {
+	if f.n++; f.n == 10 {
+		switch f.fault {
+		case "drop":
+			return nil
+		case "twice":
+			if err := f.Sender.Send(ctx, p); err != nil {
+				return err
+			}
+		case "flip":
+			p[len(p)-1] ^= 1
+		case "swap":
+			f.kept = append([]byte(nil), p...)
+			return nil
+		}
+	}
+	if f.n == 11 && f.kept != nil {
+		if err := f.Sender.Send(ctx, p); err != nil {
+			return err
+		}
+		p = f.kept
+	}
+	return f.Sender.Send(ctx, p)
+}
+
+// TestPlanted holds that a channel that loses, doubles, changes or reorders
+// one message fails the case, and that the error says which it was.
+func TestPlanted(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	for fault, want := range map[string]string{"drop": "63 messages arrived", "twice": "reordered", "flip": "other bytes", "swap": "reordered"} {
+		_, err := throughput(t.Context(), Base("pipe+"+fault), quick)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", fault, err, want)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package matrix
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"shmkit/bench/internal/machine"
+	"shmkit/bench/internal/rival"
+)
+
+// Options say how much of the matrix is to be measured.
+type Options struct {
+	Quick bool
+	Only  string // parts of names, separated by commas; "": everything
+	Trace machine.Tracepoint
+	Limit string // the C program that measures the limits of the machine
+}
+
+// A Task is one thing to measure. It yields one row or more.
+type Task struct {
+	Name string // "size/impl=pipe/size=64/procs=1x1"
+	Run  func(ctx context.Context) ([]Row, error)
+}
+
+// matches says whether the options want the task.
+func (o Options) matches(name string) bool {
+	if o.Only == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(o.Only, ",") {
+		if part != "" && strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// effort is the time that one case of throughput takes.
+func (o Options) effort() Effort {
+	if o.Quick {
+		return Effort{Time: 25 * time.Millisecond, Repeats: 3, Trace: o.Trace}
+	}
+	return Effort{Time: 400 * time.Millisecond, Repeats: 5, Trace: o.Trace}
+}
+
+// Tasks lists what is to be measured. At each point of an axis all rivals
+// come one after the other, so that their ratio is of one moment.
+func Tasks(o Options) []Task {
+	var tasks []Task
+	for _, p := range points(o.Quick) {
+		for _, k := range rival.All() {
+			c := Base(k.Name)
+			p(&c)
+			c.fit()
+			tasks = append(tasks, throughputTask(c, o.effort()))
+		}
+	}
+	kept := tasks[:0]
+	for _, t := range tasks {
+		if o.matches(t.Name) {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}
+
+func throughputTask(c Case, e Effort) Task {
+	return Task{Name: c.String(), Run: func(ctx context.Context) ([]Row, error) {
+		r, err := throughput(ctx, c, e)
+		return []Row{r}, err
+	}}
+}
+
+// points are the values of all axes, each a change to the base point.
+func points(quick bool) []func(*Case) {
+	all := []func(*Case){func(*Case) {}}
+	add := func(axis string, change func(*Case)) {
+		all = append(all, func(c *Case) { c.Axis = axis; change(c) })
+	}
+	sizes, shapes, batches := []int{8, 1 << 10, 64 << 10, 1 << 20, Mixed}, [][2]int{{2, 1}, {1, 2}, {2, 2}, {4, 4}, {8, 8}}, []int{8, 64}
+	modes, capacities := []string{rival.Spin, rival.Block}, []int{16, 1 << 16}
+	if quick {
+		sizes, shapes, batches = []int{8, 64 << 10}, [][2]int{{2, 2}}, []int{64}
+		modes, capacities = []string{rival.Spin}, []int{16}
+	}
+	for _, n := range sizes {
+		add("size", func(c *Case) { c.Size = n })
+	}
+	for _, n := range shapes {
+		add("procs", func(c *Case) { c.Producers, c.Consumers = n[0], n[1] })
+	}
+	for _, n := range batches {
+		add("batch", func(c *Case) { c.Batch = n })
+	}
+	for _, m := range modes {
+		add("mode", func(c *Case) { c.Mode = m })
+	}
+	for _, n := range capacities {
+		add("capacity", func(c *Case) { c.Capacity = n })
+	}
+	for _, n := range []int{64, 64 << 10} {
+		add("zerocopy", func(c *Case) { c.Size, c.ZeroCopy = n, true })
+	}
+	return all
+}
+
+// fit lowers the capacity of large messages: no channel shall hold more than
+// 64 MiB.
+func (c *Case) fit() {
+	if c.Size > 0 {
+		c.Capacity = max(1, min(c.Capacity, 64<<20/c.Size))
+	}
+}
