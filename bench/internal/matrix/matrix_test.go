@@ -102,6 +102,9 @@ func (f *faulty) Send(ctx context.Context, p []byte) error {
 			return nil
 		}
 	}
+	if f.n == 1000 && f.fault == "stall" {
+		time.Sleep(50 * time.Millisecond)
+	}
 	if f.n == 11 && f.kept != nil {
 		if err := f.Sender.Send(ctx, p); err != nil {
 			return err
@@ -120,5 +123,38 @@ func TestPlanted(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", fault, err, want)
 		}
+	}
+}
+
+// TestLatency runs both kinds of loop once for every kind.
+func TestLatency(t *testing.T) {
+	procstest.Watchdog(t, 2*time.Minute)
+	for _, k := range rival.All() {
+		for _, rate := range []int{0, 20_000} {
+			c := Base(k.Name)
+			c.Axis = "latency"
+			r, err := latency(t.Context(), c, rate, 20*time.Millisecond)
+			if err != nil {
+				t.Errorf("%v, %d/s: %v", c, rate, err)
+				continue
+			}
+			if *r.P50 <= 0 || *r.P99 < *r.P50 || *r.Worst < *r.P999 || len(r.Curve) < 5 || (r.Reached != nil) != (rate > 0) {
+				t.Errorf("%v, %d/s: %+v", c, rate, r)
+			}
+		}
+	}
+}
+
+// TestOpenLoop holds that a channel that stands still for a while shows it: who
+// waits in front of it has waited too.
+func TestOpenLoop(t *testing.T) {
+	c := Base("pipe+stall")
+	r, err := latency(t.Context(), c, 10_000, 200*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("p50 %.0f, p99 %.0f, max %.0f ns", *r.P50, *r.P99, *r.Worst)
+	if *r.P99 < 20e6 {
+		t.Errorf("a stall of 50 ms in 200, and p99 is %.0f ns", *r.P99)
 	}
 }

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -56,6 +57,7 @@ func Tasks(o Options) []Task {
 			tasks = append(tasks, throughputTask(c, o.effort()))
 		}
 	}
+	tasks = append(tasks, latencyTasks(o)...)
 	kept := tasks[:0]
 	for _, t := range tasks {
 		if o.matches(t.Name) {
@@ -111,4 +113,41 @@ func (c *Case) fit() {
 	if c.Size > 0 {
 		c.Capacity = max(1, min(c.Capacity, 64<<20/c.Size))
 	}
+}
+
+// latencyTasks are the ping-pong and the open loop, at fixed rates.
+func latencyTasks(o Options) []Task {
+	length, rates := 2*time.Second, []int{10_000, 100_000, 1_000_000}
+	if o.Quick {
+		length, rates = 100*time.Millisecond, []int{10_000, 100_000}
+	}
+	var tasks []Task
+	add := func(c Case, rate int) {
+		name := c.String()
+		if rate > 0 {
+			name += fmt.Sprintf("/rate=%d", rate)
+		}
+		tasks = append(tasks, Task{Name: name, Run: func(ctx context.Context) ([]Row, error) {
+			r, err := latency(ctx, c, rate, length)
+			return []Row{r}, err
+		}})
+	}
+	for _, mode := range []string{"", rival.Spin} {
+		for _, k := range rival.All() {
+			if mode != "" && len(k.Modes) == 0 {
+				continue
+			}
+			c := Base(k.Name)
+			c.Axis, c.Mode = "pingpong", mode
+			add(c, 0)
+		}
+	}
+	for _, rate := range rates {
+		for _, k := range rival.All() {
+			c := Base(k.Name)
+			c.Axis = "openloop"
+			add(c, rate)
+		}
+	}
+	return tasks
 }
