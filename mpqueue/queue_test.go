@@ -174,36 +174,3 @@ func TestContext(t *testing.T) {
 		t.Fatal(v, err)
 	}
 }
-
-func BenchmarkGoroutines(b *testing.B) {
-	type msg [64]byte
-	b.Run("impl=queue", func(b *testing.B) {
-		q := newQueue[msg](b, 1024)
-		go func() {
-			for range b.N {
-				q.Put(background, msg{})
-			}
-		}()
-		for range b.N {
-			q.Get(background)
-		}
-	})
-	b.Run("impl=chan", func(b *testing.B) {
-		q := make(chan msg, 1024)
-		go func() {
-			for range b.N {
-				q <- msg{}
-			}
-		}()
-		for range b.N {
-			<-q
-		}
-	})
-	b.Run("impl=queue/alone", func(b *testing.B) {
-		q := newQueue[msg](b, 1024)
-		for range b.N {
-			q.Put(background, msg{})
-			q.Get(background)
-		}
-	})
-}

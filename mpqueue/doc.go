@@ -1,0 +1,66 @@
+// Package mpqueue passes messages between processes through shared memory: a
+// queue that keeps its order and its promises when any of them is killed.
+//
+//	   producers                    ring of slots                     consumers
+//	┌────────────┐     ┌───────┬───────┬───────┬───────┬───────┐    ┌────────────┐
+//	│ process A  │───> │ free  │writing│ ready │ ready │reading│───>│ process C  │
+//	│ process B  │     │       │ by B  │       │       │ by C  │    │ process D  │
+//	└────────────┘     └───────┴───────┴───────┴───────┴───────┘    └────────────┘
+//
+// A slot says in one 64-bit word on which lap of the ring it is, what is being
+// done to it, and by whom. To claim a slot and to put one's name on it is one
+// atomic step, so there is no instruction at which a killed process leaves
+// something that nobody can account for.
+//
+//	q, err := mpqueue.New[string](100)
+//	…
+//	err = q.Put(ctx, "包子")      // in one process
+//	v, err := q.Get(ctx)          // in another
+//
+// The handle q goes to other processes as an argument of package procs, inside
+// messages, or by a name (Create, Open). See the example for a whole program.
+//
+// # What a queue does
+//
+// Items come out in the order in which they went in, each to one receiver. Put
+// waits while the queue is full, Get while it is empty; both take a context.
+// Put has put when it returns: there is no thread behind it, a process may end
+// at once. CloseSend says for everybody that nothing more will come; receivers
+// drain the queue and then get ErrClosed, which is io.EOF.
+//
+// # Crashes
+//
+// kill -9 of any of the processes, at whichever instruction:
+//
+//	was killed                  then
+//	before Put returned         the message is delivered whole, or it never was
+//	after Put returned          the message is delivered
+//	in Get                      the message is delivered to another, or went with it
+//	between Receive and Done    the message is delivered again, marked Redelivered
+//	while it slept              nothing
+//	while it recovered another  the next one does it again
+//
+// The others are never blocked for good. Parents of package procs notice the end
+// of a child at once; who only sleeps notices when its wait is over, or asks the
+// kernel every 100 ms. That a process is dead is known from a lock that the
+// kernel holds for it, never from elapsed time: a stopped process keeps its slot.
+//
+// # Costs
+//
+// Measured on a virtual machine with two cores, 64-byte messages:
+//
+//	Put + Get in one goroutine               70 ns, no allocation, no system call
+//	Put, other side awake                    2 atomic operations, no system call
+//	Put, a receiver asleep                   1 system call
+//	Put of more than the slot holds          2 atomic operations more
+//	an idle queue                            no CPU but a look every 100 ms per sleeper
+//
+// A queue of capacity n takes n slots of memory at once, and as much again with
+// the first Receive; messages that do not fit their slot take what they need.
+//
+// # Limits
+//
+// A message is a value of a type without pointers, a string or a []byte. A queue
+// trusts its processes: one that writes into the memory on its own can make
+// messages wrong, though not make others crash.
+package mpqueue
