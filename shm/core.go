@@ -1,13 +1,10 @@
 package shm
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/edsrzf/mmap-go"
@@ -20,10 +17,9 @@ import (
 // participant table. However often a process opens a segment, it has one core;
 // Segment, Object and the queues above are thin handles that count on it.
 type core struct {
-	hdr   header // private copy, checked once: a peer cannot change it under us
-	name  string // path of the name, "" for anonymous
-	dev   uint64
-	ino   uint64
+	hdr  header // private copy, checked once: a peer cannot change it under us
+	name string // path of the name, "" for anonymous
+	inode
 	file  *os.File // our own open file description: it carries our byte locks and no child inherits it
 	mem   mmap.MMap
 	data  []byte
@@ -34,10 +30,9 @@ type core struct {
 	self  Token
 	index uint32 // in the address table
 
-	refs    int // guarded by registry.mu
-	closing atomic.Bool
-	closed  chan struct{}  // closed by Close
-	slow    sync.WaitGroup // slow paths inside
+	refs    int // guarded by registry.mu; 0: being closed
+	slow    passage
+	closed  chan struct{} // closed by Close
 	sweepMu sync.Mutex
 	sleep   sleepers
 }
@@ -75,27 +70,31 @@ func attach(f *os.File, path string, want expectation, o *options) (*core, error
 }
 
 func attachLocked(f *os.File, path string, want expectation, o *options) (_ *core, fresh bool, _ error) {
-	dev, ino, uid, err := sys.Inode(f)
+	node, err := sys.Inode(f)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := o.trusts(uid); err != nil {
+	if err := o.trusts(node.UID); err != nil {
 		return nil, false, err
 	}
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
-	if c := registry.byIno[inode{dev, ino}]; c != nil {
+	at := inode{node.Dev, node.Ino}
+	if c := registry.byIno[at]; c != nil {
 		if err := want.check(&c.hdr); err != nil {
 			return nil, false, err
 		}
 		c.refs++
 		return c, false, nil
 	}
-	c := &core{name: path, dev: dev, ino: ino, refs: 1, closed: make(chan struct{})}
+	c := &core{name: path, inode: at, refs: 1, closed: make(chan struct{})}
 	if c.hdr, err = readHeader(f); err != nil {
 		return nil, false, err
 	}
 	if err := want.check(&c.hdr); err != nil {
+		return nil, false, err
+	}
+	if err := c.hdr.fill(f, node, path); err != nil {
 		return nil, false, err
 	}
 	if c.file, err = sys.Reopen(f); err != nil {
@@ -120,7 +119,7 @@ func attachLocked(f *os.File, path string, want expectation, o *options) (_ *cor
 		c.file.Close()
 		return nil, false, err
 	}
-	registry.byIno[inode{dev, ino}] = c
+	registry.byIno[at] = c
 	registry.byID[c.hdr.id] = c
 	addresses.add(c)
 	return c, true, nil
@@ -162,96 +161,6 @@ func (c *core) join() error {
 	return nil
 }
 
-// claim takes a free slot: byte lock first, then the status, so that whoever
-// sees the claim finds the lock held.
-func (c *core) claim() (int, uint32, error) {
-	for round := range 2 {
-		for i := 1; i <= len(c.table); i++ {
-			s := &c.table[i-1]
-			st := s.status.Load()
-			if statusState(st) != slotFree {
-				continue
-			}
-			ok, err := sys.TryLockByte(c.file, lockBase+int64(i), false)
-			if err != nil {
-				return 0, 0, err
-			}
-			if !ok {
-				continue // another newcomer, or a corpse that is still being torn down
-			}
-			inc := nextInc(statusInc(st) & incMask)
-			if s.status.CompareAndSwap(st, statusOf(inc, slotClaiming)) {
-				if fault.Enabled {
-					fault.Point("shm.attach.locked")
-				}
-				return i, inc, nil
-			}
-			sys.UnlockByte(c.file, lockBase+int64(i))
-		}
-		if round == 0 {
-			c.sweepDead(0)
-		}
-	}
-	return 0, 0, fmt.Errorf("%w: all %d slots are taken by living processes", ErrTooManyParticipants, len(c.table))
-}
-
-// release lets one handle go; the last one detaches this process.
-func (c *core) release() error {
-	registry.mu.Lock()
-	if c.refs--; c.refs > 0 {
-		registry.mu.Unlock()
-		return nil
-	}
-	// Our locks on the file stand until the end of this function, so nobody
-	// else takes us for dead before we say so ourselves.
-	delete(registry.byIno, inode{c.dev, c.ino})
-	delete(registry.byID, c.hdr.id)
-	c.closing.Store(true)
-	close(c.closed)
-	registry.mu.Unlock()
-
-	c.sleep.wakeAll()
-	c.slow.Wait()
-	addresses.remove(c)
-
-	// What this process still holds is treated as if it had died: whoever
-	// waits for it is told. From this store on our token is dead.
-	s := &c.table[c.me-1]
-	sys.AnchorRemove(&s.node)
-	live := s.live.Swap(0)
-	s.status.Store(statusOf(c.self.Incarnation(), slotDead))
-	if live&liveWaited != 0 {
-		Wake(&s.live, -1)
-	}
-	c.sweepMu.Lock()
-	c.sweepSlot(c.me)
-	c.sweepMu.Unlock()
-
-	err := sys.Blank(c.mem)
-	err = errors.Join(err, c.file.Close()) // releases the byte locks
-	// Users may still hold pointers into the range. It now is private zero
-	// pages; the range itself goes when nobody can reach c any more.
-	mem := c.mem
-	runtime.AddCleanup(c, func(m mmap.MMap) { m.Unmap() }, mem)
-	return err
-}
-
-// enter marks the begin of a slow path, which Close waits for; it reports
-// false if the segment is closed.
-func (c *core) enter() bool {
-	if c.closing.Load() {
-		return false
-	}
-	c.slow.Add(1)
-	if c.closing.Load() {
-		c.slow.Done()
-		return false
-	}
-	return true
-}
-
-func (c *core) leave() { c.slow.Done() }
-
 // nameStillOurs reports whether path still leads to the inode of c.
 func (c *core) nameStillOurs() bool {
 	f, err := sys.Open(c.name)
@@ -259,8 +168,8 @@ func (c *core) nameStillOurs() bool {
 		return false
 	}
 	defer f.Close()
-	dev, ino, _, err := sys.Inode(f)
-	return err == nil && dev == c.dev && ino == c.ino
+	node, err := sys.Inode(f)
+	return err == nil && c.inode == inode{node.Dev, node.Ino}
 }
 
 // identity of this process, for the participant table.

@@ -70,6 +70,12 @@ func (h *header) check(fileSize uint64) error {
 		return &CorruptError{Offset: int64(unsafe.Offsetof(h.dataOff)), Field: "payload offset", Got: h.dataOff, Want: dataOffset(h.slots)}
 	case h.dataSize > h.size-h.dataOff || h.size > 1<<46:
 		return &CorruptError{Offset: int64(unsafe.Offsetof(h.dataSize)), Field: "payload size", Got: h.dataSize, Want: h.size - h.dataOff}
+	case h.reserved > h.size-h.dataOff:
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.reserved)), Field: "reserved size", Got: h.reserved, Want: h.size - h.dataOff}
+	case h.elemSize != 0 && h.elems > h.dataSize/h.elemSize || h.elems > 1<<46:
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.elems)), Field: "elements", Got: h.elems, Want: h.dataSize / max(h.elemSize, 1)}
+	case h.lockMap != lockMapCap:
+		return &CorruptError{Offset: int64(unsafe.Offsetof(h.lockMap)), Field: "lock map", Got: uint64(h.lockMap), Want: lockMapCap}
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"shmkit/shm/internal/sys"
 )
 
+var _ = fault.Declare("shm.create.sized", "shm.create.reserved", "shm.create.written", "shm.create.linked", "shm.create.unlink")
+
 func dataOffset(slots uint32) uint64 {
 	return (slotOffset + uint64(slots)*slotSize + pageSize - 1) &^ (pageSize - 1)
 }
@@ -89,34 +91,6 @@ func build(f *os.File, h *header, dir string, init func([]byte)) error {
 	return nil
 }
 
-// roomFor compares a wish with every limit there is, before anything is
-// touched: the kernel's own answers to too much are SIGBUS and the OOM killer.
-func roomFor(want int64, dir string) error {
-	for _, s := range sys.SpaceFor(dir) {
-		if want > s.Free {
-			return &SpaceError{Place: s.Place, Want: want, Free: max(s.Free, 0)}
-		}
-	}
-	return nil
-}
-
-// noSpace turns the kernel's ENOSPC into an error that says where and how much.
-func noSpace(err error, want int64, dir string) error {
-	if !isNoSpace(err) {
-		return err
-	}
-	e := &SpaceError{Place: "memory", Want: want}
-	if dir != "" {
-		e.Place = dir
-	}
-	for _, s := range sys.SpaceFor(dir) {
-		if s.Place == e.Place {
-			e.Free = s.Free
-		}
-	}
-	return e
-}
-
 // createAnonymous makes a segment that vanishes with its last user.
 func createAnonymous(size int, o *options) (*core, error) {
 	h := newHeader(size, o)
@@ -167,8 +141,11 @@ func createNamed(name string, size int, o *options) (*core, error) {
 		if !errors.Is(err, fs.ErrExist) {
 			break
 		}
-		stale, e := removeStale(path)
-		if e != nil || !stale {
+		stale, why := removeStale(path)
+		if why != nil {
+			err = fmt.Errorf("%w; it is no segment to be replaced: %w", err, why)
+		}
+		if !stale {
 			break
 		}
 	}
@@ -200,7 +177,7 @@ func removeStale(path string) (bool, error) {
 	if err != nil || held {
 		return false, err
 	}
-	dev, ino, _, err := sys.Inode(f)
+	node, err := sys.Inode(f)
 	if err != nil {
 		return false, err
 	}
@@ -209,7 +186,7 @@ func removeStale(path string) (bool, error) {
 		return errors.Is(err, fs.ErrNotExist), nil
 	}
 	defer now.Close()
-	if d, i, _, err := sys.Inode(now); err != nil || d != dev || i != ino {
+	if n, err := sys.Inode(now); err != nil || n.Dev != node.Dev || n.Ino != node.Ino {
 		return false, err
 	}
 	if fault.Enabled {

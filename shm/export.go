@@ -28,17 +28,13 @@ func exported(s *Segment) {
 		if have[s.core.hdr.id] {
 			continue
 		}
+		again, err := s.core.again()
+		if err != nil {
+			continue // closed this moment: the caller of Marshal is told
+		}
 		have[s.core.hdr.id] = true
-		e.segs = append(e.segs, s.core.again())
+		e.segs = append(e.segs, again)
 	}
-}
-
-// again returns one more handle on c.
-func (c *core) again() *Segment {
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
-	c.refs++
-	return &Segment{core: c}
 }
 
 // Export runs encode and collects every segment whose handle is encoded in this

@@ -25,7 +25,7 @@ var gates [64]struct {
 // on word, first come, first served. It returns ctx's error (ctx nil: none), or
 // ErrClosed when this process closes s; else the caller must call Unlead.
 func (s *Segment) Lead(ctx context.Context, word *atomic.Uint32) error {
-	if s.core.closing.Load() {
+	if s.core.slow.isShut() {
 		return ErrClosed
 	}
 	sh := &gates[shard(word)]

@@ -62,6 +62,7 @@ func RegisterKind(k Kind) {
 	kinds.byID[k.ID] = &k
 	if k.Type != nil {
 		kinds.byType[k.Type] = &k
+		layouts.Clear()
 	}
 }
 

@@ -84,6 +84,10 @@ type wall struct {
 	// sweeps counts finished sweeps, for people and tests.
 	sweeps atomic.Uint32
 	_      uint32
+	// claims counts how often a slot was claimed. A sender learns by it
+	// that somebody has opened what it sent; slots are used again in the
+	// order in which they came free by it.
+	claims atomic.Uint64
 }
 
 // lockEntry says where locks lie in the payload. kind is written last: an
@@ -124,7 +128,7 @@ type slot struct {
 	pidns  atomic.Uint64    // inode of its pid namespace
 	user   [4]atomic.Uint32 // for the packages above: one cell per participant, cleared by the sweep
 	name   [64]byte
-	_      [8]byte
+	freed  atomic.Uint64 // wall.claims when the slot came free, for the order of use
 }
 
 const (
@@ -152,6 +156,7 @@ const (
 const (
 	_ = -(unsafe.Offsetof(header{}.checksum) ^ 248)
 	_ = -(unsafe.Sizeof(header{}) ^ 256)
+	_ = -(unsafe.Sizeof(wall{}) ^ 24)
 	_ = -(unsafe.Sizeof(lockEntry{}) ^ 32)
 	_ = -(unsafe.Sizeof(slot{}) ^ slotSize)
 	_ = -(unsafe.Offsetof(slot{}.live) ^ 8)

@@ -108,8 +108,9 @@ func (c *core) confirm(t Token) bool {
 // each GiB; its threads are past their last store long before.
 //
 // The process must be visible here under its own pid: same pid namespace, same
-// start time. Threads that end while we look are gone, and a process that is
-// being killed starts no new ones.
+// start time. A process that is being killed starts no new threads, so if as
+// many are listed as there were before, none is missing from the list: the
+// kernel can leave some out when others end while it is being read.
 func (s *slot) stopped() bool {
 	me := self()
 	pid, start := int(s.pid.Load()), s.start.Load()
@@ -121,7 +122,7 @@ func (s *slot) stopped() bool {
 		return false
 	}
 	tids, err := sys.Tasks(pid)
-	if err != nil {
+	if err != nil || len(tids) < p.Threads {
 		return false
 	}
 	for _, tid := range tids {

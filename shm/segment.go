@@ -261,7 +261,7 @@ func (s *Segment) Close() error {
 }
 
 // Closed reports whether s has been closed by this process.
-func (s *Segment) Closed() bool { return s.closed.Load() || s.core.closing.Load() }
+func (s *Segment) Closed() bool { return s.closed.Load() || s.core.slow.isShut() }
 
 // fits checks that n values of layout l lie within the payload at off.
 func (c *core) fits(l Layout, off, n int) error {

@@ -117,7 +117,7 @@ func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, ow
 	sl := &sleeper{word: word, bits: 1 << (nextBit.Add(1) % 32)}
 	c.sleep.add(sl)
 	defer c.sleep.remove(sl)
-	if c.closing.Load() {
+	if c.slow.isShut() {
 		return Closed // Close may have looked before we were there to be woken
 	}
 	if ctx != nil && ctx.Done() != nil {

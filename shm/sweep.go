@@ -15,6 +15,8 @@ import (
 // Every step may be the last of its process; the next sweeper starts again at
 // the first. A process that lacks a hook leaves the slot to those that have it.
 
+var _ = fault.Declare("shm.sweep.elected", "shm.sweep.lock", "shm.sweep.released", "shm.sweep.cleared", "shm.sweep.freed")
+
 // sweepDead looks at every participant (pid 0) or at those of one pid, and
 // sweeps the dead. It returns how many slots it freed.
 func (c *core) sweepDead(pid int) (freed int) {
@@ -62,8 +64,15 @@ func (c *core) sweepSlot(i int) bool {
 	for j := range s.user {
 		s.user[j].Store(0)
 	}
+	if fault.Enabled {
+		fault.Point("shm.sweep.cleared")
+	}
+	s.freed.Store(c.wall.claims.Load())
 	// Gives the slot to newcomers. Pairs with the load in claim.
 	s.status.CompareAndSwap(st, statusOf(statusInc(st), slotFree))
+	if fault.Enabled {
+		fault.Point("shm.sweep.freed")
+	}
 	c.wall.sweeps.Add(1)
 	return true
 }

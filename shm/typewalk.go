@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -36,6 +37,20 @@ func (l Layout) Locks() int {
 func LayoutOf[T any]() (Layout, error) { return layoutOf(reflect.TypeFor[T]()) }
 
 func layoutOf(t reflect.Type) (Layout, error) {
+	if l, ok := layouts.Load(t); ok {
+		return l.(Layout), nil
+	}
+	l, err := walkType(t)
+	if err == nil {
+		layouts.Store(t, l)
+	}
+	return l, err
+}
+
+// layouts remembers what layoutOf found. RegisterKind forgets it all.
+var layouts sync.Map // reflect.Type → Layout
+
+func walkType(t reflect.Type) (Layout, error) {
 	w := walker{hash: xxhash.New()}
 	name := t.String()
 	if err := w.walk(t, 0, name); err != nil {

@@ -102,13 +102,13 @@ func reopen(path, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// Inode identifies the file behind f, and tells its owner.
-func Inode(f *os.File) (dev, ino uint64, uid uint32, err error) {
+// Inode identifies the file behind f.
+func Inode(f *os.File) (Node, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return 0, 0, 0, os.NewSyscallError("fstat", err)
+		return Node{}, os.NewSyscallError("fstat", err)
 	}
-	return uint64(st.Dev), st.Ino, st.Uid, nil
+	return Node{Dev: uint64(st.Dev), Ino: st.Ino, UID: st.Uid, Bytes: st.Blocks * 512}, nil
 }
 
 // Reserve makes sure that n bytes from off exist, so that touching them can

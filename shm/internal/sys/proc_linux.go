@@ -38,6 +38,9 @@ func Stat(pid, tid int) (Proc, error) {
 	if p.Start, err = strconv.ParseUint(f[19], 10, 64); err != nil { // field 22
 		return Proc{}, fmt.Errorf("shm: %s: start time: %w", path, err)
 	}
+	if p.Threads, err = strconv.Atoi(f[17]); err != nil { // field 20
+		return Proc{}, fmt.Errorf("shm: %s: number of threads: %w", path, err)
+	}
 	return p, nil
 }
 

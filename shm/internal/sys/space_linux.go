@@ -10,33 +10,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SpaceFor lists every limit that new shared memory runs into: the file
-// system of dir ("" for a memfd), the memory of the machine, the cgroups of
-// this process. A limit that cannot be read is left out.
-func SpaceFor(dir string) []Space {
-	var all []Space
-	if dir != "" {
-		var st unix.Statfs_t
-		if unix.Statfs(dir, &st) == nil && st.Blocks > 0 {
-			all = append(all, Space{dir, int64(st.Bavail) * int64(st.Bsize)})
-		}
+// FolderSpace tells what the file system of dir has left; false if it does not
+// say.
+func FolderSpace(dir string) (Space, bool) {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil || st.Blocks == 0 {
+		return Space{}, false
 	}
+	return Space{dir, int64(st.Bavail) * int64(st.Bsize)}, true
+}
+
+// MemorySpace lists the limits that new memory of any kind runs into: the
+// memory of the machine, then the cgroups of this process. A limit that cannot
+// be read is left out.
+func MemorySpace() []Space {
+	var all []Space
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
-		var avail, swap int64
-		for line := range bytes.Lines(b) {
-			switch f := strings.Fields(string(line)); {
-			case len(f) < 2:
-			case f[0] == "MemAvailable:":
-				avail, _ = strconv.ParseInt(f[1], 10, 64)
-			case f[0] == "SwapFree:":
-				swap, _ = strconv.ParseInt(f[1], 10, 64)
-			}
-		}
-		if avail > 0 {
-			all = append(all, Space{"memory", (avail + swap) << 10})
+		if avail := field(b, "MemAvailable:"); avail > 0 {
+			all = append(all, Space{"memory", (avail + field(b, "SwapFree:")) << 10})
 		}
 	}
 	return append(all, cgroups()...)
+}
+
+// field returns the number that stands after key at the begin of a line of b.
+func field(b []byte, key string) int64 {
+	for line := range bytes.Lines(b) {
+		rest, ok := bytes.CutPrefix(line, []byte(key))
+		if !ok {
+			continue
+		}
+		f := bytes.Fields(rest)
+		if len(f) == 0 {
+			return 0
+		}
+		n, _ := strconv.ParseInt(string(f[0]), 10, 64)
+		return n
+	}
+	return 0
 }
 
 // cgroups reads the memory limits of this process's cgroup and all above it.
@@ -51,18 +62,21 @@ func cgroups() []Space {
 		if len(f) != 3 {
 			continue
 		}
-		root, limit, usage := "/sys/fs/cgroup", "memory.max", "memory.current"
+		root, limit, usage, total := "/sys/fs/cgroup", "memory.max", "memory.current", ""
 		if f[1] != "" { // version 1
 			if !strings.Contains(","+f[1]+",", ",memory,") {
 				continue
 			}
-			root, limit, usage = "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+			root, limit, usage, total = "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"
 		}
 		for dir := f[2]; ; dir = filepath.Dir(dir) {
 			max, ok1 := number(filepath.Join(root, dir, limit))
 			cur, ok2 := number(filepath.Join(root, dir, usage))
 			if ok1 && ok2 && max < 1<<60 {
-				all = append(all, Space{"cgroup " + dir, max - cur})
+				// The usage counts cached files, which make room for us.
+				stat, _ := os.ReadFile(filepath.Join(root, dir, "memory.stat"))
+				cache := field(stat, total+"inactive_file ") + field(stat, total+"active_file ")
+				all = append(all, Space{"cgroup " + dir, max - cur + cache})
 			}
 			if dir == "/" || dir == "." {
 				break

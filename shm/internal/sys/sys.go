@@ -13,12 +13,21 @@ type Space struct {
 	Free  int64
 }
 
+// Node is the file behind a descriptor.
+type Node struct {
+	Dev, Ino uint64
+	UID      uint32
+	Bytes    int64 // that have memory behind them
+}
+
 // Proc is what the kernel says about a process, for telling a process from
 // another one with the same pid.
 type Proc struct {
 	Start uint64 // start time in clock ticks since boot
 	Flags uint64 // PF_* flags of its first thread
 	State byte   // 'R', 'S', 'Z', …
+	// Threads is how many threads the process has, those that end included.
+	Threads int
 }
 
 // Exiting reports whether the thread that p describes has entered exit: it

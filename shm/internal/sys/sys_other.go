@@ -33,7 +33,7 @@ func Reopen(f *os.File) (*os.File, error) { return nil, unsupported() }
 func OpenFD(pid, fd int) (*os.File, error) { return nil, unsupported() }
 
 // Inode is not available here.
-func Inode(f *os.File) (dev, ino uint64, uid uint32, err error) { return 0, 0, 0, unsupported() }
+func Inode(f *os.File) (Node, error) { return Node{}, unsupported() }
 
 // Reserve is not available here.
 func Reserve(f *os.File, off, n int64) error { return unsupported() }
@@ -53,8 +53,11 @@ func UnlockByte(f *os.File, off int64) error { return unsupported() }
 // BytesHeld is not available here.
 func BytesHeld(f *os.File, off, n int64) (bool, error) { return false, unsupported() }
 
-// SpaceFor is not available here.
-func SpaceFor(dir string) []Space { return nil }
+// FolderSpace is not available here.
+func FolderSpace(dir string) (Space, bool) { return Space{}, false }
+
+// MemorySpace is not available here.
+func MemorySpace() []Space { return nil }
 
 // Stat is not available here.
 func Stat(pid, tid int) (Proc, error) { return Proc{}, unsupported() }
