@@ -1,7 +1,6 @@
 package futexlock
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -36,19 +35,22 @@ var ErrBroken = errors.New("the barrier is broken")
 // failed wraps err with the operation that returns it.
 func failed(op string, err error) error { return fmt.Errorf("futexlock: %s: %w", op, err) }
 
-// gaveUp is the error of an operation whose Sleep or Lead ended with err
-// without result: the context's, or shm.ErrClosed.
-func gaveUp(op string, ctx context.Context, err error) error {
-	if cerr := ctx.Err(); cerr != nil {
-		err = cerr
+// told is the error of a lock function that holds the lock.
+func told(op string, died bool) error {
+	if died {
+		return failed(op, ErrOwnerDied)
 	}
-	return failed(op, err)
+	return nil
 }
 
-// closed stops a caller that cannot be given an error: it holds a pointer into
+// mustLock passes on the error of a lock function that has no way to fail: nil
+// or ErrOwnerDied. The one other error is that the caller holds a pointer into
 // a segment that its own process has closed.
-func closed(op string) {
-	panic("futexlock: " + op + ": the segment was closed by this process")
+func mustLock(op string, err error) error {
+	if errors.Is(err, shm.ErrClosed) {
+		panic("futexlock: " + op + ": the segment was closed by this process")
+	}
+	return err
 }
 
 // stray stops a caller whose lock is not in shared memory, or no longer.

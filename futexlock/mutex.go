@@ -48,7 +48,7 @@ func (m *Mutex) Lock() error {
 	}
 	// Takes a free lock. Pairs with the CAS in Unlock.
 	if self := uint32(seg.Self()); !m.word.CompareAndSwap(0, self) {
-		return m.lockSlow(context.Background(), seg, self)
+		return mustLock("Mutex.Lock", m.lockSlow(context.Background(), "Mutex.Lock", seg, self))
 	}
 	shm.RaceAcquire(m)
 	return nil
@@ -63,25 +63,19 @@ func (m *Mutex) LockContext(ctx context.Context) error {
 		stray("Mutex.LockContext")
 	}
 	if self := uint32(seg.Self()); !m.word.CompareAndSwap(0, self) {
-		return m.lockSlow(ctx, seg, self)
+		return m.lockSlow(ctx, "Mutex.LockContext", seg, self)
 	}
 	shm.RaceAcquire(m)
 	return nil
 }
 
-func (m *Mutex) lockSlow(ctx context.Context, seg *shm.Segment, self uint32) error {
+func (m *Mutex) lockSlow(ctx context.Context, op string, seg *shm.Segment, self uint32) error {
 	died, err := lockWordSlow(ctx, seg, &m.word, self)
 	if err != nil {
-		if ctx.Done() == nil {
-			closed("Mutex.Lock")
-		}
-		return gaveUp("Mutex.LockContext", ctx, err)
+		return failed(op, err)
 	}
 	shm.RaceAcquire(m)
-	if died {
-		return failed("Mutex.Lock", ErrOwnerDied)
-	}
-	return nil
+	return told(op, died)
 }
 
 // TryLock locks m if that is possible without waiting. It returns true with
@@ -100,10 +94,7 @@ func (m *Mutex) TryLock() (bool, error) {
 		}
 	}
 	shm.RaceAcquire(m)
-	if died {
-		return true, failed("Mutex.TryLock", ErrOwnerDied)
-	}
-	return true, nil
+	return true, told("Mutex.TryLock", died)
 }
 
 // Unlock unlocks m and wakes one process that waits for it. It panics if this

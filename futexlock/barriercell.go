@@ -1,0 +1,112 @@
+package futexlock
+
+import (
+	"fmt"
+
+	"shmkit/shm"
+)
+
+// goneParty stands in a cell for a party that died and was swept.
+const goneParty = holderMask
+
+// join makes self a party of the epoch of v; false if there is no cell.
+func (b *Barrier) join(seg *shm.Segment, v uint64, self uint32) bool {
+	want := partyCell(v, self)
+	at := shm.Token(self).Slot()
+	for k := range b.cells {
+		if b.cells[(at+k)%len(b.cells)].Load() == want {
+			return true
+		}
+	}
+	for k := range b.cells {
+		c := &b.cells[(at+k)%len(b.cells)]
+		for {
+			old := c.Load()
+			if old != 0 && uint32(old) == barrierEpoch(v) {
+				break // another party's
+			}
+			if c.CompareAndSwap(old, want) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// roll calls the parties of the epoch of v. died: one is dead; dying: one is
+// about to be proved dead. watch is one whose death the caller should listen
+// for, another each turn.
+func (b *Barrier) roll(seg *shm.Segment, v uint64, ask bool, turn int) (watch shm.Token, died, dying bool) {
+	self := uint32(seg.Self())
+	var others [BarrierProcesses]shm.Token
+	n := 0
+	for i := range b.cells {
+		c := b.cells[i].Load()
+		t := uint32(c >> 32)
+		if c == 0 || uint32(c) != barrierEpoch(v) || t == self {
+			continue
+		}
+		if t == goneParty || seg.Dead(shm.Token(t)) || ask && seg.Confirm(shm.Token(t)) {
+			return 0, true, false
+		}
+		dying = dying || seg.Dying(shm.Token(t))
+		others[n] = shm.Token(t)
+		n++
+	}
+	if n > 0 {
+		watch = others[turn%n]
+	}
+	return watch, false, dying
+}
+
+// sweep notes that the party dead is gone, and breaks the round if somebody
+// waits in it. Who arrives later finds the note.
+func (b *Barrier) sweep(_ *shm.Segment, dead uint32) {
+	for i := range b.cells {
+		v := b.cells[i].Load()
+		if uint32(v>>32) != dead {
+			continue
+		}
+		// The round first: killed between the two, we are run again.
+		s := b.state.Load()
+		if uint32(v) == barrierEpoch(s) && barrierArrived(s) > 0 {
+			b.breakRound(barrierRound(s), barrierDied)
+		}
+		b.cells[i].CompareAndSwap(v, uint64(goneParty)<<32|v&(1<<32-1))
+	}
+	// dead may have ended a round and woken nobody.
+	shm.Wake(low(&b.state), -1)
+}
+
+func (b *Barrier) check(s *shm.Segment) string {
+	v := b.state.Load()
+	if n, parties := barrierArrived(v), b.parties.Load(); n > parties || n == parties && n > 0 && v&(barrierActing|barrierBroken) == 0 {
+		return fmt.Sprintf("%d of %d have arrived and the round is not over", n, parties)
+	}
+	for i := range b.cells {
+		if t := uint32(b.cells[i].Load() >> 32); t != goneParty {
+			if wrong := checkHolder(s, t); wrong != "" {
+				return fmt.Sprintf("cell %d: %s", i, wrong)
+			}
+		}
+	}
+	return ""
+}
+
+// State describes b in a line for people, for instance "round 7: 2 of 3 have
+// arrived".
+func (b *Barrier) State() string {
+	v := b.state.Load()
+	s := fmt.Sprintf("round %d: %d of %d have arrived", barrierRound(v), barrierArrived(v), b.parties.Load())
+	switch {
+	case b.parties.Load() == 0:
+		return "not initialised"
+	case v&barrierDied != 0:
+		s += ", broken: a party died"
+	case v&barrierBroken != 0:
+		s += ", broken"
+	case v&barrierActing != 0:
+		s += ", the last runs its action"
+	}
+	return s
+}

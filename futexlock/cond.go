@@ -1,0 +1,248 @@
+package futexlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"structs"
+	"sync/atomic"
+
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// Cond is a condition variable in shared memory, for processes that wait for a
+// change of what a Mutex protects. All zero bytes are a Cond that nobody waits
+// on. It must not be copied or moved. The Mutex belongs to the calls, not to
+// the Cond; all waiters of a Cond must use the same one, in the same segment or
+// another. Any goroutine of any process may use it.
+//
+// Signal and Broadcast never wait for the waiters, so a dead or stopped waiter
+// holds up nobody. Callers need not hold the Mutex.
+//
+// A waiter may be killed right after a signal chose it. Then another waiter
+// gets the signal, at the latest when its sleep's slice of 100 ms ends. Where
+// that could be doubtful a Wait returns without a signal rather than not at
+// all: check the condition in a loop, or use WaitFor.
+//
+// It is the sequence condition variable of musl's process-shared path and of
+// Rust, with a count of unanswered signals. It has no lock inside.
+type Cond struct {
+	_     structs.HostLayout
+	_     noCopy
+	state atomic.Uint64
+}
+
+var _ = fault.Declare(
+	"futexlock.cond.waited", "futexlock.cond.unlocked", "futexlock.cond.woken",
+	"futexlock.cond.signalled", "futexlock.cond.woke", "futexlock.cond.broadcast",
+)
+
+// Wait unlocks m, waits for a Signal or Broadcast, and locks m again. It always
+// returns with m held, however long that takes: nil after a signal;
+// ErrOwnerDied if m's holder died meanwhile, as from m.Lock; ctx's error,
+// wrapped, when ctx is done first; both if both. If this process closes the
+// segment meanwhile Wait panics, as Lock does. It panics if this process does
+// not hold m.
+func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
+	seg := shm.Find(c)
+	if seg == nil {
+		stray("Cond.Wait")
+	}
+	ms := shm.Find(m)
+	if ms == nil {
+		stray("Cond.Wait: the Mutex")
+	}
+	if h := holderOf(m.word.Load()); h != uint32(ms.Self()) {
+		notHeld("Cond.Wait", "Mutex", ms, shm.Token(h))
+	}
+	// While we hold m: whoever changes the condition after we let go of it
+	// sees the flag.
+	v := c.change(func(v uint64) uint64 { return v | condWaited })
+	if fault.Enabled {
+		fault.Point("futexlock.cond.waited")
+	}
+	m.Unlock()
+	if fault.Enabled {
+		fault.Point("futexlock.cond.unlocked")
+	}
+	err := c.sleep(ctx, seg, v)
+	if fault.Enabled {
+		fault.Point("futexlock.cond.woken")
+	}
+	if lerr := m.Lock(); lerr != nil {
+		err = errors.Join(err, lerr)
+	}
+	shm.RaceAcquire(c)
+	return err
+}
+
+// change applies f and returns the state after it.
+func (c *Cond) change(f func(uint64) uint64) uint64 {
+	for {
+		v := c.state.Load()
+		n := f(v)
+		if n == v || c.state.CompareAndSwap(v, n) {
+			return n
+		}
+	}
+}
+
+// sleep sleeps until a signal comes after the state v.
+func (c *Cond) sleep(ctx context.Context, seg *shm.Segment, v uint64) error {
+	crowd := condCrowd(v)
+	for first := true; ; first = false {
+		why := seg.Sleep(ctx, low(&c.state), uint32(v), 0)
+		now := c.state.Load()
+		if why == shm.Woken {
+			c.answer(crowd)
+			return nil
+		}
+		if why == shm.Closed {
+			return failed("Cond.Wait", shm.ErrClosed)
+		}
+		if condSeq(now) != condSeq(v) {
+			// Signals came. One was ours if we were still on our way to
+			// sleep, so that its sender found nobody; or if it was for all; or
+			// if nobody has answered it.
+			if first && why == shm.Changed || condCrowd(now) != crowd || c.answer(crowd) {
+				return nil
+			}
+		}
+		if why == shm.Cancelled {
+			return failed("Cond.Wait", ctx.Err())
+		}
+		// They were others'. Go on from here.
+		v = c.change(func(v uint64) uint64 { return v | condWaited })
+	}
+}
+
+// answer takes one pending signal; false if there is none, or if everybody
+// who waited with us has been told.
+func (c *Cond) answer(crowd uint16) bool {
+	for {
+		v := c.state.Load()
+		if condCrowd(v) != crowd || condPending(v) == 0 {
+			return false
+		}
+		if c.state.CompareAndSwap(v, answered(v, 1)) {
+			return true
+		}
+	}
+}
+
+// WaitFor waits until pred, called with m held, returns true: it is Wait in a
+// loop. It returns with m held: nil when pred is true; ctx's error, wrapped,
+// when ctx is done and pred is still false; ErrOwnerDied at once, whatever pred
+// says, when m's holder died, since pred looks at data in doubt.
+func (c *Cond) WaitFor(ctx context.Context, m *Mutex, pred func() bool) error {
+	for {
+		if pred() {
+			return nil
+		}
+		err := c.Wait(ctx, m)
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrOwnerDied):
+			return err
+		default:
+			if pred() {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// Signal wakes one waiter, if there is any. A signal that nobody waits for is
+// lost.
+func (c *Cond) Signal() { c.SignalN(1) }
+
+// SignalN wakes up to n waiters.
+func (c *Cond) SignalN(n int) {
+	if n <= 0 {
+		return
+	}
+	shm.RaceRelease(c)
+	n = min(n, maxPending)
+	var v, sent uint64
+	for {
+		v = c.state.Load()
+		if v&condWaited == 0 {
+			return
+		}
+		// Pairs with the loads in sleep.
+		sent = signalled(v, uint64(n))
+		if c.state.CompareAndSwap(v, sent) {
+			break
+		}
+	}
+	if fault.Enabled {
+		fault.Point("futexlock.cond.signalled")
+	}
+	woken := shm.Wake(low(&c.state), n)
+	if fault.Enabled {
+		fault.Point("futexlock.cond.woke")
+	}
+	if woken == n {
+		return
+	}
+	// The queue is empty. What nobody was woken for nobody will answer.
+	crowd := condCrowd(sent)
+	c.change(func(v uint64) uint64 {
+		if condCrowd(v) == crowd {
+			v = answered(v, uint64(n-woken))
+		}
+		return v
+	})
+	v = c.state.Load()
+	if condSeq(v) == condSeq(sent) && c.state.CompareAndSwap(v, quiet(v)) {
+		// Who fell asleep since the wake would not be woken by a signaller
+		// that finds the flag gone.
+		shm.Wake(low(&c.state), -1)
+	}
+}
+
+// Broadcast wakes every waiter.
+func (c *Cond) Broadcast() {
+	shm.RaceRelease(c)
+	for {
+		v := c.state.Load()
+		if v&condWaited == 0 {
+			return
+		}
+		// Pairs with the loads in sleep.
+		if c.state.CompareAndSwap(v, broadcast(v)) {
+			break
+		}
+	}
+	if fault.Enabled {
+		fault.Point("futexlock.cond.broadcast")
+	}
+	shm.Wake(low(&c.state), -1)
+}
+
+// sweep wakes as many waiters as there are unanswered signals: dead may have
+// been woken for one, or was about to wake somebody.
+func (c *Cond) sweep(_ *shm.Segment, _ uint32) {
+	if n := condPending(c.state.Load()); n > 0 {
+		shm.Wake(low(&c.state), int(n))
+	}
+}
+
+func (c *Cond) check(*shm.Segment) string { return "" }
+
+// State describes c in a line for people.
+func (c *Cond) State() string {
+	v := c.state.Load()
+	s := "nobody waits"
+	if v&condWaited != 0 {
+		s = "waiters"
+	}
+	if n := condPending(v); n > 0 {
+		s += fmt.Sprintf(", %d signals under way", n)
+	}
+	return s
+}
+
+func init() { register[Cond](kindCond) }

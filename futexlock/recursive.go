@@ -1,0 +1,179 @@
+package futexlock
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"structs"
+	"sync/atomic"
+
+	"shmkit/shm"
+)
+
+// Holder is who holds a RecursiveMutex: goroutines have no identity, so the
+// caller that wants to lock again inside brings one along. Make it with
+// NewHolder and use it from one goroutine at a time. The zero Holder is nobody.
+type Holder struct{ id uint64 }
+
+// holders counts up from a random number, so that the holders of different
+// processes differ: a dead process's must not be taken for one of ours.
+var holders = func() *atomic.Uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	var n atomic.Uint64
+	n.Store(binary.LittleEndian.Uint64(b[:]))
+	return &n
+}()
+
+// NewHolder returns a Holder like no other.
+func NewHolder() Holder {
+	for {
+		if id := holders.Add(1); id != 0 {
+			return Holder{id}
+		}
+	}
+}
+
+// maxDepth is how often a RecursiveMutex can be locked by one holder.
+const maxDepth = math.MaxInt32
+
+// RecursiveMutex is a Mutex that its holder may lock again: Python's RLock.
+// All zero bytes are an unlocked RecursiveMutex. It must not be copied or
+// moved. Everything that Mutex says about the death of holders holds here; the
+// one that takes over from a dead holder has locked it once, however often the
+// dead one had.
+type RecursiveMutex struct {
+	_      structs.HostLayout
+	_      noCopy
+	word   atomic.Uint32 // lock word
+	depth  uint32        // how often its holder has locked it; the holder's to touch
+	holder atomic.Uint64 // who holds it; written by the process that holds word
+}
+
+// Lock locks r for h, waiting as long as another holder has it. If h has it
+// already Lock counts. It returns nil; ErrOwnerDied: r is held, but a holder
+// died inside and nobody has called Consistent since; or ErrOverflow, not
+// locked once more, when h has locked it 2,147,483,647 times.
+func (r *RecursiveMutex) Lock(h Holder) error {
+	return mustLock("RecursiveMutex.Lock", r.lock(context.Background(), "RecursiveMutex.Lock", h))
+}
+
+// LockContext is Lock that gives up when ctx is done: it returns ctx's error,
+// wrapped, and nothing has changed. With a ctx that is done already it tries
+// once. If this process closes the segment meanwhile it returns shm.ErrClosed.
+func (r *RecursiveMutex) LockContext(ctx context.Context, h Holder) error {
+	return r.lock(ctx, "RecursiveMutex.LockContext", h)
+}
+
+// TryLock locks r for h if that is possible without waiting. It returns true
+// with nil or ErrOwnerDied, false with nil or ErrOverflow.
+func (r *RecursiveMutex) TryLock(h Holder) (bool, error) {
+	seg, self, again := r.enter("RecursiveMutex.TryLock", h)
+	if again {
+		err := r.deeper("RecursiveMutex.TryLock")
+		return err == nil, err
+	}
+	ok, died := tryLockWord(seg, &r.word, self)
+	if !ok {
+		return false, nil
+	}
+	return true, r.entered("RecursiveMutex.TryLock", h, died)
+}
+
+func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
+	seg, self, again := r.enter(op, h)
+	if again {
+		return r.deeper(op)
+	}
+	died := false
+	if !r.word.CompareAndSwap(0, self) {
+		var err error
+		if died, err = lockWordSlow(ctx, seg, &r.word, self); err != nil {
+			return failed(op, err)
+		}
+	}
+	return r.entered(op, h, died)
+}
+
+// enter finds out who we are and whether h has r already. Only h itself can
+// have written h.
+func (r *RecursiveMutex) enter(op string, h Holder) (seg *shm.Segment, self uint32, again bool) {
+	if seg = shm.Find(r); seg == nil {
+		stray(op)
+	}
+	if h.id == 0 {
+		panic("futexlock: " + op + " with the zero Holder: make one with NewHolder")
+	}
+	self = uint32(seg.Self())
+	return seg, self, r.holder.Load() == h.id && holderOf(r.word.Load()) == self
+}
+
+func (r *RecursiveMutex) deeper(op string) error {
+	if r.depth >= maxDepth {
+		return failed(op, ErrOverflow)
+	}
+	r.depth++
+	return nil
+}
+
+// entered notes who has r. Killed here, we leave the word to name us: the next
+// holder writes its own name and depth over ours.
+func (r *RecursiveMutex) entered(op string, h Holder, died bool) error {
+	r.holder.Store(h.id)
+	r.depth = 1
+	shm.RaceAcquire(r)
+	return told(op, died)
+}
+
+// mustHold panics unless h holds r.
+func (r *RecursiveMutex) mustHold(op string, h Holder) (self uint32) {
+	seg, self, again := r.enter("RecursiveMutex."+op, h)
+	if !again {
+		if t := holderOf(r.word.Load()); t != self {
+			notHeld(op, "RecursiveMutex", seg, shm.Token(t))
+		}
+		panic("futexlock: " + op + " of a RecursiveMutex that this Holder does not hold: another Holder of this process does")
+	}
+	return self
+}
+
+// Unlock undoes one Lock of h; the last one unlocks r. It panics if h does not
+// hold r.
+func (r *RecursiveMutex) Unlock(h Holder) {
+	self := r.mustHold("Unlock", h)
+	if r.depth--; r.depth > 0 {
+		return
+	}
+	shm.RaceRelease(r)
+	r.holder.Store(0)
+	if !r.word.CompareAndSwap(self, 0) {
+		unlockWordSlow(&r.word, self)
+	}
+}
+
+// Consistent declares the data that r protects repaired: later lockers are no
+// longer told ErrOwnerDied. It panics if h does not hold r.
+func (r *RecursiveMutex) Consistent(h Holder) {
+	consistentWord(&r.word, r.mustHold("Consistent", h))
+}
+
+// Owner returns the process that holds r, for people; false if r is free.
+func (r *RecursiveMutex) Owner() (Owner, bool) { return wordOwner(shm.Find(r), &r.word) }
+
+// State describes r in a line for people.
+func (r *RecursiveMutex) State() string {
+	v := r.word.Load()
+	s := wordState(shm.Find(r), v)
+	if holderOf(v) != 0 {
+		s += fmt.Sprintf(", holder %x", r.holder.Load())
+	}
+	return s
+}
+
+func (r *RecursiveMutex) sweep(_ *shm.Segment, dead uint32) { sweepWord(&r.word, dead) }
+
+func (r *RecursiveMutex) check(s *shm.Segment) string { return checkHolder(s, holderOf(r.word.Load())) }
+
+func init() { register[RecursiveMutex](kindRecursiveMutex) }

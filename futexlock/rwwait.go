@@ -1,0 +1,414 @@
+package futexlock
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// What can be lost when a process is killed in an RWMutex, beyond what its
+// write side, a lock word, can lose (lockwait.go).
+//
+//	killed                               leaves                     healed
+//	reader, before its cell's CAS        nothing
+//	reader, after it                     a count in its cell        a writer clears the cell of a dead process
+//	reader, left, wake not sent          a writer asleep            it sleeps on this process's death too
+//	writer, gate not closed              the write side held        the next takes over, nobody is told
+//	writer, gate closed, not inside      the gate closed            the next writer goes on from there; a reader
+//	                                                                or the sweep opens it again; nobody is told
+//	writer, inside                       gate closed, writing       the same, and ownerDied is set
+//	writer, gate opened, wake not sent   readers asleep             they sleep on this process's death too
+//	writer, gate opened, side held       the write side held        the next takes over, nobody is told
+//	whoever opens for the dead           itself as dead holder of   the same again
+//	                                     the write side
+//
+// While the gate is closed somebody, alive or dead, holds the write side. So
+// every state says by itself what has to be done, whoever finds it.
+
+var _ = fault.Declare(
+	"futexlock.rwmutex.counted", "futexlock.rwmutex.left", "futexlock.rwmutex.waited",
+	"futexlock.rwmutex.held", "futexlock.rwmutex.closed", "futexlock.rwmutex.writing",
+	"futexlock.rwmutex.opened", "futexlock.rwmutex.woke", "futexlock.rwmutex.mourned",
+)
+
+// doneContext makes a lock function try once.
+var doneContext = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// home is the cell that process self looks at first.
+func home(self uint32) uint32 { return uint32(shm.Token(self).Slot()) % ReaderCells }
+
+// changeGate applies f to the gate and returns the value before and after.
+// Readers may set waited at any time, nothing else changes under the holder of
+// the write side.
+func (rw *RWMutex) changeGate(f func(uint32) uint32) (before, after uint32) {
+	for {
+		g := rw.gate.Load()
+		n := f(g)
+		if n == g || rw.gate.CompareAndSwap(g, n) {
+			return g, n
+		}
+	}
+}
+
+// openGate opens the gate as f says and wakes the readers that wait at it. The
+// caller holds the write side.
+func (rw *RWMutex) openGate(f func(uint32) uint32) {
+	// Publishes the writer's section. Pairs with the loads in readLock.
+	before, _ := rw.changeGate(f)
+	if fault.Enabled {
+		fault.Point("futexlock.rwmutex.opened")
+	}
+	if before&waited != 0 {
+		shm.Wake(&rw.gate, -1)
+	}
+	if fault.Enabled {
+		fault.Point("futexlock.rwmutex.woke")
+	}
+}
+
+// releaseWrite gives the write side to the next.
+func (rw *RWMutex) releaseWrite(self uint32) {
+	if !rw.write.CompareAndSwap(self, 0) {
+		unlockWordSlow(&rw.write, self)
+	}
+}
+
+// settle is what whoever gets the write side does first: it sees in the gate
+// whether the last holder died, and where. The word's own mark is not needed
+// any more then.
+func (rw *RWMutex) settle(self uint32, f func(uint32) uint32) {
+	if rw.gate.Load()&gateClosed != 0 {
+		rw.openGate(f)
+		if fault.Enabled {
+			fault.Point("futexlock.rwmutex.mourned")
+		}
+	}
+	consistentWord(&rw.write, self)
+}
+
+// writeLock gets the write side, closes the gate and waits until the readers
+// inside have left. inside is gateWriting or gateShared.
+func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, self, inside uint32) (died bool, err error) {
+	if !rw.write.CompareAndSwap(0, self) {
+		died, err := lockWordSlow(ctx, seg, &rw.write, self)
+		if err != nil {
+			return false, err
+		}
+		if died || rw.gate.Load()&gateClosed != 0 {
+			rw.settle(self, mourned)
+		}
+	}
+	if fault.Enabled {
+		fault.Point("futexlock.rwmutex.held")
+	}
+	// From here on newcomers wait. Pairs with the second load of the gate in
+	// RLock and enter: either they see it closed, or we see their count.
+	_, g := rw.changeGate(func(g uint32) uint32 { return g | gateClosed })
+	if fault.Enabled {
+		fault.Point("futexlock.rwmutex.closed")
+	}
+	if err := rw.drain(ctx, seg, class(g)); err != nil {
+		rw.openGate(givenUp)
+		rw.releaseWrite(self)
+		return false, err
+	}
+	_, g = rw.changeGate(func(g uint32) uint32 { return g | inside })
+	if fault.Enabled {
+		fault.Point("futexlock.rwmutex.writing")
+	}
+	return g&ownerDied != 0, nil
+}
+
+// drain waits until no cell has readers of class cl.
+func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, cl uint32) error {
+	used := rw.used.Load() // pairs with the Or in claim
+	for i := range uint32(ReaderCells) {
+		if used>>i&1 == 0 {
+			continue
+		}
+		c := &rw.cells[i].v
+		ask, polls := false, 0
+		for spins := 0; ; {
+			v := c.Load() // pairs with the CAS in RUnlock
+			if cellCount(v, cl) == 0 {
+				break
+			}
+			t := shm.Token(cellToken(v))
+			if seg.Dead(t) || ask && seg.Confirm(t) {
+				c.CompareAndSwap(v, 0)
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if spins < spinRounds && shm.CanSpin() {
+				shm.Pause(2 << spins)
+				spins++
+				continue
+			}
+			if seg.Dying(t) {
+				ask = true
+				polls++
+				pollPause(polls)
+				continue
+			}
+			switch seg.Sleep(ctx, low(c), uint32(v), t) {
+			case shm.Cancelled:
+				return ctx.Err()
+			case shm.Closed:
+				return shm.ErrClosed
+			case shm.Timeout, shm.Died:
+				ask = true
+			}
+		}
+	}
+	return nil
+}
+
+// drained wakes the writer that may wait for cell c.
+func (rw *RWMutex) drained(c *atomic.Uint64) {
+	if fault.Enabled {
+		fault.Point("futexlock.rwmutex.left")
+	}
+	if rw.gate.Load()&gateClosed != 0 { // pairs with the CAS in writeLock
+		shm.Wake(low(c), 1)
+	}
+}
+
+// unread takes one reader of class cl out of c, which is ours.
+func (rw *RWMutex) unread(c *atomic.Uint64, self, cl uint32) bool {
+	for {
+		v := c.Load()
+		if cellToken(v) != self || cellCount(v, cl) == 0 {
+			return false
+		}
+		if c.CompareAndSwap(v, v-oneReader(cl)) {
+			if cellCount(v, cl) == 1 {
+				rw.drained(c)
+			}
+			return true
+		}
+	}
+}
+
+// readLock is RLock in full.
+func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, self uint32) (died bool, err error) {
+	for {
+		g := rw.gate.Load()
+		cl := joins(g)
+		c := rw.enter(seg, self, cl)
+		if c == nil {
+			// No cell is left: read alone.
+			return rw.writeLock(ctx, seg, self, gateShared)
+		}
+		if fault.Enabled {
+			fault.Point("futexlock.rwmutex.counted")
+		}
+		// Pairs with the CAS in writeLock, see there.
+		now := rw.gate.Load()
+		if (now^g)&gateShape != 0 {
+			rw.unread(c, self, cl) // we may have joined the wrong class
+			continue
+		}
+		if now&gateClosed == 0 {
+			return now&ownerDied != 0, nil
+		}
+		in, died, err := rw.waitAtGate(ctx, seg, self, cl)
+		if in {
+			return died, nil
+		}
+		rw.unread(c, self, cl)
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// waitAtGate waits, counted in class cl, until cl is the class inside. It
+// returns false if a writer gave up and the caller must start again.
+func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, self, cl uint32) (in, died bool, err error) {
+	ask, polls := false, 0
+	for {
+		g := rw.gate.Load() // pairs with the CAS in openGate
+		if class(g) == cl {
+			return true, g&ownerDied != 0, nil
+		}
+		if g&gateClosed == 0 {
+			return false, false, nil
+		}
+		h := shm.Token(holderOf(rw.write.Load()))
+		if h == 0 || seg.Dead(h) || ask && seg.Confirm(h) {
+			if rw.gate.Load() != g {
+				continue // it was just leaving
+			}
+			if rw.bury(seg, self) {
+				continue
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return false, false, err
+		}
+		if h != 0 && seg.Dying(h) {
+			ask = true
+			polls++
+			pollPause(polls)
+			continue
+		}
+		if g&waited == 0 && !rw.gate.CompareAndSwap(g, g|waited) {
+			continue
+		}
+		if fault.Enabled {
+			fault.Point("futexlock.rwmutex.waited")
+		}
+		switch seg.Sleep(ctx, &rw.gate, g|waited, h) {
+		case shm.Closed:
+			return false, false, shm.ErrClosed
+		case shm.Timeout, shm.Died:
+			ask = true
+		}
+	}
+}
+
+// bury opens the gate that a dead process left closed, if there is one. It
+// reports whether it looked; false means that somebody else holds the write
+// side.
+func (rw *RWMutex) bury(seg *shm.Segment, self uint32) bool {
+	if ok, _ := tryLockWord(seg, &rw.write, self); !ok {
+		return false
+	}
+	rw.settle(self, buried)
+	rw.releaseWrite(self)
+	return true
+}
+
+// enter counts one reader of class cl in a cell of this process and returns
+// the cell; nil if there is none to be had.
+func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
+	// Our own cell; then an empty one; then one whose process does not read
+	// just now; then one of the dead.
+	for _, mine := range []func(v uint64) bool{
+		func(v uint64) bool { return cellToken(v) == self && cellCount(v, cl) < maxCount },
+		func(v uint64) bool { return cellToken(v) == 0 },
+		func(v uint64) bool { return cellReaders(v) == 0 },
+		func(v uint64) bool { return cellToken(v) != self && seg.Confirm(shm.Token(cellToken(v))) },
+	} {
+		for k := range uint32(ReaderCells) {
+			i := (home(self) + k) % ReaderCells
+			c := &rw.cells[i].v
+			for v := c.Load(); mine(v); v = c.Load() {
+				n := v + oneReader(cl)
+				if cellToken(v) != self {
+					// The writer must look here. Pairs with the load in drain.
+					rw.used.Or(1 << i)
+					n = uint64(self)<<32 | oneReader(cl)
+				}
+				if c.CompareAndSwap(v, n) {
+					return c
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// runlockSlow is RUnlock of a reader that is not in its home cell.
+func (rw *RWMutex) runlockSlow(seg *shm.Segment, self uint32) {
+	g := rw.gate.Load()
+	for i := range rw.cells {
+		if rw.unread(&rw.cells[i].v, self, class(g)) {
+			return
+		}
+	}
+	h := holderOf(rw.write.Load())
+	if g&gateShared == 0 || h != self {
+		notHeld("RUnlock", "RWMutex", seg, 0)
+	}
+	rw.openGate(left)
+	rw.releaseWrite(self)
+}
+
+// sweep clears the cell of the dead reader, and opens the gate of the dead
+// writer.
+func (rw *RWMutex) sweep(s *shm.Segment, dead uint32) {
+	for i := range rw.cells {
+		c := &rw.cells[i].v
+		for v := c.Load(); cellToken(v) == dead; v = c.Load() {
+			if c.CompareAndSwap(v, 0) {
+				shm.Wake(low(c), 1)
+			}
+		}
+	}
+	self := uint32(s.Self())
+	for v := rw.write.Load(); holderOf(v) == dead; v = rw.write.Load() {
+		if rw.write.CompareAndSwap(v, inherited(v, self, 0)) {
+			rw.settle(self, buried)
+			// The dead one may have opened the gate and woken nobody.
+			shm.Wake(&rw.gate, -1)
+			rw.releaseWrite(self)
+			return
+		}
+	}
+	passOn(&rw.write)
+}
+
+func (rw *RWMutex) check(s *shm.Segment) string {
+	g, h := rw.gate.Load(), holderOf(rw.write.Load())
+	if wrong := checkHolder(s, h); wrong != "" {
+		return wrong
+	}
+	if g&gateClosed != 0 && h == 0 {
+		return fmt.Sprintf("the gate (%#x) is closed and nobody holds the write side", g)
+	}
+	if g&(gateWriting|gateShared) != 0 && g&gateClosed == 0 {
+		return fmt.Sprintf("the gate (%#x) is open with a writer inside", g)
+	}
+	for i := range rw.cells {
+		v := rw.cells[i].v.Load()
+		if wrong := checkHolder(s, cellToken(v)); wrong != "" {
+			return fmt.Sprintf("cell %d: %s", i, wrong)
+		}
+	}
+	return ""
+}
+
+// State describes rw in a line for people, for instance "read by 3 in 2
+// processes, a writer waits".
+func (rw *RWMutex) State() string {
+	g, w := rw.gate.Load(), rw.write.Load()
+	readers, processes := uint32(0), 0
+	for i := range rw.cells {
+		if n := cellCount(rw.cells[i].v.Load(), class(g)); n > 0 {
+			readers += n
+			processes++
+		}
+	}
+	s := "unlocked"
+	switch {
+	case g&(gateWriting|gateShared) != 0:
+		s = wordState(shm.Find(rw), w&^ownerDied) + " for writing"
+		if g&gateShared != 0 {
+			s = wordState(shm.Find(rw), w&^ownerDied) + " for reading, alone"
+		}
+	case readers > 0:
+		s = fmt.Sprintf("read by %d in %d processes", readers, processes)
+		if g&gateClosed != 0 {
+			s += ", a writer waits"
+		}
+	case g&gateClosed != 0:
+		s = "a writer is about to enter"
+	}
+	if g&ownerDied != 0 {
+		s += ", a writer died inside"
+	}
+	if g&waited != 0 {
+		s += ", readers wait"
+	}
+	return s
+}

@@ -1,0 +1,319 @@
+package futexlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"structs"
+	"sync/atomic"
+
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// TaskProcesses is the number of processes that can be charged with tasks of
+// one WaitGroup at the same time.
+const TaskProcesses = 64
+
+// ErrNoTask is returned by WaitGroup.Take when no other process has a task.
+var ErrNoTask = errors.New("no other process has a task")
+
+// WaitGroup waits for tasks of several processes to end, like sync.WaitGroup.
+// All zero bytes are a WaitGroup without tasks. It must not be copied or moved.
+// Any goroutine of any process may call any method.
+//
+// Every task is charged to a process: to the one that called Add, until another
+// calls Take. When a process dies its tasks are lost; Wait, once all others are
+// done, returns ErrOwnerDied with their number, until Reset, or until a
+// replacement has taken and done them.
+//
+//	parent   wg.Add(3); start three children; wg.Wait(ctx)
+//	child    wg.Take(); defer wg.Done(); work
+//
+// A task that its child has not taken yet is the parent's: a child that dies
+// before Take is the parent's to notice. As with sync.WaitGroup, an Add that
+// may meet a Wait must be made while the caller, or one that waits for it, has a
+// task.
+//
+// A Done synchronizes before the return of every Wait that it lets go.
+type WaitGroup struct {
+	_       structs.HostLayout
+	_       noCopy
+	bell    atomic.Uint32 // bell.go
+	lock    atomic.Uint32 // lock word, held while tasks move
+	rises   atomic.Uint32 // see taskword.go
+	_       uint32
+	journal atomic.Uint64 // what the holder of lock is moving
+	cells   [TaskProcesses]atomic.Uint64
+}
+
+var _ = fault.Declare(
+	"futexlock.waitgroup.added", "futexlock.waitgroup.done", "futexlock.waitgroup.waited",
+	"futexlock.waitgroup.locked", "futexlock.waitgroup.noted", "futexlock.waitgroup.left",
+	"futexlock.waitgroup.arrived", "futexlock.waitgroup.cleared", "futexlock.waitgroup.moved",
+)
+
+// Add charges n tasks to this process, or takes -n of its own off. It returns
+// ErrTooManyHolders if 64 other processes have tasks, and ErrOverflow past
+// 2,147,483,647; nothing has changed then. It panics if this process has fewer
+// than -n tasks.
+func (w *WaitGroup) Add(n int) error {
+	seg := shm.Find(w)
+	if seg == nil {
+		stray("WaitGroup.Add")
+	}
+	self := uint32(seg.Self())
+	if n < 0 {
+		shm.RaceRelease(w)
+		for ; n < 0; n++ {
+			w.done(self)
+		}
+		return nil
+	}
+	if n > math.MaxInt32 {
+		return failed("WaitGroup.Add", ErrOverflow)
+	}
+	if n == 0 || w.charge(self, uint64(n)) {
+		return nil
+	}
+	if w.underLock(seg, self, w.compact); w.charge(self, uint64(n)) {
+		return nil
+	}
+	return failed("WaitGroup.Add", ErrTooManyHolders)
+}
+
+// Done takes one task off this process. It panics if it has none.
+func (w *WaitGroup) Done() {
+	seg := shm.Find(w)
+	if seg == nil {
+		stray("WaitGroup.Done")
+	}
+	shm.RaceRelease(w)
+	w.done(uint32(seg.Self()))
+}
+
+// charge adds n tasks to a cell of self; false if there is no cell.
+func (w *WaitGroup) charge(self uint32, n uint64) bool {
+	at := shm.Token(self).Slot()
+	for _, token := range [...]uint32{self, 0} {
+		for k := range w.cells {
+			c := &w.cells[(at+k)%TaskProcesses]
+			for v := c.Load(); taskToken(v) == token && tasks(v)+n <= taskCount; v = c.Load() {
+				if !c.CompareAndSwap(v, charged(v, self, n)) {
+					continue
+				}
+				if fault.Enabled {
+					fault.Point("futexlock.waitgroup.added")
+				}
+				if tasks(v) == 0 {
+					w.rises.Add(1) // pairs with the loads in count
+				}
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (w *WaitGroup) done(self uint32) {
+	at := shm.Token(self).Slot()
+	for k := range w.cells {
+		c := &w.cells[(at+k)%TaskProcesses]
+		for v := c.Load(); taskToken(v) == self && tasks(v) > 0; v = c.Load() {
+			// Pairs with the loads in count.
+			if !c.CompareAndSwap(v, tidied(v-1)) {
+				continue
+			}
+			if fault.Enabled {
+				fault.Point("futexlock.waitgroup.done")
+			}
+			if tasks(v) == 1 && w.bell.Load()&waited != 0 {
+				ring(&w.bell, -1)
+			}
+			return
+		}
+	}
+	panic("futexlock: WaitGroup.Done: this process has no task: charge it with Add, or with Take if another process added it")
+}
+
+// Wait waits until no process has a task. It returns nil; ErrOwnerDied if
+// processes died with tasks of theirs; ctx's error, wrapped, when ctx is done
+// first; shm.ErrClosed if this process closes the segment meanwhile.
+func (w *WaitGroup) Wait(ctx context.Context) error {
+	seg := shm.Find(w)
+	if seg == nil {
+		stray("WaitGroup.Wait")
+	}
+	ask, polls := false, 0
+	for {
+		v := w.bell.Load()
+		n := w.count(seg, ask)
+		if n.open == 0 {
+			shm.RaceAcquire(w)
+			if n.lost > 0 {
+				return failed("WaitGroup.Wait", fmt.Errorf("%d tasks are lost: %w", n.lost, ErrOwnerDied))
+			}
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return failed("WaitGroup.Wait", err)
+		}
+		if n.dying {
+			ask = true
+			polls++
+			pollPause(polls)
+			continue
+		}
+		if v&waited == 0 {
+			// Look again with the flag up. Pairs with the load in done.
+			w.bell.CompareAndSwap(v, v|waited)
+			continue
+		}
+		if fault.Enabled {
+			fault.Point("futexlock.waitgroup.waited")
+		}
+		switch seg.Sleep(ctx, &w.bell, v, n.watch) {
+		case shm.Closed:
+			return failed("WaitGroup.Wait", shm.ErrClosed)
+		case shm.Timeout, shm.Died:
+			ask = true
+		}
+	}
+}
+
+// Tasks returns how many tasks living processes have, and how many were lost
+// with processes that died.
+func (w *WaitGroup) Tasks() (open, lost int) {
+	seg := shm.Find(w)
+	if seg == nil {
+		stray("WaitGroup.Tasks")
+	}
+	n := w.count(seg, false)
+	return int(n.open), int(n.lost)
+}
+
+// Reset forgets the tasks of dead processes: the caller has seen to them.
+func (w *WaitGroup) Reset() {
+	seg := shm.Find(w)
+	if seg == nil {
+		stray("WaitGroup.Reset")
+	}
+	w.underLock(seg, uint32(seg.Self()), func(uint32) {
+		for i := range w.cells {
+			v := w.cells[i].Load()
+			if t := taskToken(v); t == goneTasks || t != 0 && seg.Confirm(shm.Token(t)) {
+				w.cells[i].CompareAndSwap(v, 0)
+			}
+		}
+	})
+}
+
+// sum is what count found.
+type sum struct {
+	open, lost uint64
+	watch      shm.Token // a process that others wait for
+	dying      bool
+}
+
+// count adds up the cells as they were at one moment; with ask it asks the
+// kernel who is dead.
+func (w *WaitGroup) count(seg *shm.Segment, ask bool) sum {
+	for {
+		rises := w.rises.Load()
+		n, ok := w.add(seg, ask)
+		if ok && w.rises.Load() == rises {
+			return n
+		}
+	}
+}
+
+// add adds up the cells one by one; false if it changed something itself.
+func (w *WaitGroup) add(seg *shm.Segment, ask bool) (n sum, ok bool) {
+	for i := range w.cells {
+		v := w.cells[i].Load() // pairs with the CAS in done
+		if v == 0 {
+			continue
+		}
+		t := taskToken(v)
+		if v&taskMoving != 0 {
+			// A Take is half-way, or has died there.
+			h := shm.Token(holderOf(w.lock.Load()))
+			if h != 0 && seg.Confirm(h) {
+				w.recover(seg)
+				return n, false
+			}
+			n.open++
+			n.watch = h
+		}
+		switch {
+		case t == goneTasks || seg.Dead(shm.Token(t)) || ask && seg.Confirm(shm.Token(t)):
+			n.lost += tasks(v)
+			continue
+		case seg.Dying(shm.Token(t)):
+			n.dying = true
+		case shm.Token(t) != seg.Self() && n.watch == 0:
+			n.watch = shm.Token(t)
+		}
+		n.open += tasks(v)
+	}
+	return n, true
+}
+
+// sweep finishes what dead was moving, and marks its tasks as lost.
+func (w *WaitGroup) sweep(s *shm.Segment, dead uint32) {
+	if holderOf(w.lock.Load()) == dead {
+		w.recover(s)
+	}
+	for i := range w.cells {
+		c := &w.cells[i]
+		for v := c.Load(); taskToken(v) == dead; v = c.Load() {
+			if c.CompareAndSwap(v, charged(v, goneTasks, 0)) {
+				break
+			}
+		}
+	}
+	passOn(&w.lock)
+	ring(&w.bell, -1)
+}
+
+func (w *WaitGroup) check(s *shm.Segment) string {
+	if wrong := checkHolder(s, holderOf(w.lock.Load())); wrong != "" {
+		return wrong
+	}
+	for i := range w.cells {
+		v := w.cells[i].Load()
+		if t := taskToken(v); t != goneTasks {
+			if wrong := checkHolder(s, t); wrong != "" {
+				return fmt.Sprintf("cell %d: %s", i, wrong)
+			}
+		}
+		if v != tidied(v) {
+			return fmt.Sprintf("cell %d has a process and no tasks: %#x", i, v)
+		}
+	}
+	return ""
+}
+
+// State describes w in a line for people, for instance "3 tasks, 1 lost".
+func (w *WaitGroup) State() string {
+	open, lost := uint64(0), uint64(0)
+	for i := range w.cells {
+		v := w.cells[i].Load()
+		if taskToken(v) == goneTasks {
+			lost += tasks(v)
+		} else {
+			open += tasks(v)
+		}
+	}
+	s := fmt.Sprintf("%d tasks", open)
+	if lost > 0 {
+		s += fmt.Sprintf(", %d lost", lost)
+	}
+	if w.bell.Load()&waited != 0 {
+		s += ", waiters"
+	}
+	return s
+}
+
+func init() { register[WaitGroup](kindWaitGroup) }
