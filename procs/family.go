@@ -68,8 +68,12 @@ func (c *children) killAll() {
 	}
 }
 
+// patience is what a child gets on top of its grace before SIGKILL ends it. A
+// daemon with the default grace is so gone within a second.
+const patience = 300 * time.Millisecond
+
 // end ends the daemons, or all children if all is set: SIGTERM, their grace
-// and half a second, SIGKILL. It returns when they have ended, or ctx is done.
+// and a little more, SIGKILL. It returns when they have ended, or ctx is done.
 func (c *children) end(ctx context.Context, all bool) error {
 	var wait sync.WaitGroup
 	for _, p := range c.list() {
@@ -78,7 +82,7 @@ func (c *children) end(ctx context.Context, all bool) error {
 		}
 		wait.Go(func() {
 			p.Terminate()
-			timer := time.NewTimer(p.set.grace + 500*time.Millisecond)
+			timer := time.NewTimer(p.set.grace + patience)
 			defer timer.Stop()
 			select {
 			case <-p.done:

@@ -59,7 +59,14 @@ func runChild(value string) {
 	if requests.got() {
 		family.end(context.Background(), true)
 	}
-	Shutdown(context.Background())
+	// Children are waited for, but not by an orphan: they become orphans in
+	// turn, learn of it by their lifelines and are as free as this process was.
+	wait, stop := context.WithCancel(context.Background())
+	go func() {
+		<-parent.done
+		stop()
+	}()
+	Shutdown(wait)
 	family.reportFailures()
 	if end.canceled && requests.got() {
 		requests.die()

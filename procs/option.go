@@ -57,8 +57,8 @@ func EndWithParent() Option { return func(s *settings) { s.endWithParent = true 
 // Grace is the time that the function has to return once its context has
 // ended by a signal, or by the death of the parent of a daemon. When it has
 // passed the process dies by the signal. The default is 500 ms. Where the
-// parent ends its children itself, it waits as long and half a second more
-// before it sends SIGKILL. A function that never looks at its context has no
+// parent ends its children itself, it waits as long and 300 ms more before it
+// sends SIGKILL. A function that never looks at its context has no
 // grace.
 // It panics if d is negative.
 func Grace(d time.Duration) Option {

@@ -59,8 +59,9 @@ func (s *signals) die() {
 	if sig == 0 {
 		sig = syscall.SIGTERM
 	}
+	signal.Notify(s.in, sig) // in case the program ignores it, which Reset alone does not end
 	signal.Reset(sig)
 	syscall.Kill(os.Getpid(), sig)
-	time.Sleep(time.Second) // the signal is on its way to some thread
+	time.Sleep(100 * time.Millisecond) // the signal is on its way to some thread
 	os.Exit(128 + int(sig))
 }
