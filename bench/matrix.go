@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,6 +13,9 @@ import (
 	"shmkit/bench/internal/machine"
 	"shmkit/bench/internal/matrix"
 )
+
+//go:embed testdata/limit.c
+var limitSource string
 
 const matrixUsage = `go run ./bench matrix measures every rival that is found on this machine, one axis at a time.
 
@@ -57,7 +61,7 @@ func runMatrix(ctx context.Context, args []string) error {
 	if err != nil || o.help {
 		return err
 	}
-	o.Trace = machine.FindTracepoint()
+	o.Trace, o.Limit = machine.FindTracepoint(), limitSource
 	tasks := matrix.Tasks(o.Options)
 	if len(tasks) == 0 {
 		return fmt.Errorf("matrix: nothing has %q in its name (go run ./bench matrix -list prints the names)", o.Only)

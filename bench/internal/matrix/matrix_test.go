@@ -158,3 +158,35 @@ func TestOpenLoop(t *testing.T) {
 		t.Errorf("a stall of 50 ms in 200, and p99 is %.0f ns", *r.P99)
 	}
 }
+
+// TestPython runs what python.py can do, where there is a Python.
+func TestPython(t *testing.T) {
+	if pythonPath() == "" {
+		t.Skip("no python3 on this machine")
+	}
+	procstest.Watchdog(t, time.Minute)
+	for _, impl := range pythons {
+		c := Base(impl)
+		if r, err := pythonThroughput(t.Context(), c, quick); err != nil || !r.DeliveredOK || *r.NSPerMsg <= 0 {
+			t.Errorf("%v: %+v, %v", c, r, err)
+		}
+		if r, err := pythonLatency(t.Context(), c, 50*time.Millisecond); err != nil || *r.P50 <= 0 {
+			t.Errorf("%v: %+v, %v", c, r, err)
+		}
+	}
+}
+
+// TestTool holds that a tool that does not end is killed with its children.
+func TestTool(t *testing.T) {
+	if pythonPath() == "" {
+		t.Skip("no python3 on this machine")
+	}
+	procstest.Watchdog(t, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	_, err := python(ctx, pythonArgs{What: "crash", Seconds: 60})
+	if err == nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+}

@@ -54,10 +54,17 @@ func Tasks(o Options) []Task {
 			c := Base(k.Name)
 			p(&c)
 			c.fit()
-			tasks = append(tasks, throughputTask(c, o.effort()))
+			tasks = append(tasks, task(c, func(ctx context.Context) (Row, error) { return throughput(ctx, c, o.effort()) }))
+		}
+		for _, impl := range pythons {
+			c := Base(impl)
+			p(&c)
+			c.fit()
+			tasks = append(tasks, task(c, func(ctx context.Context) (Row, error) { return pythonThroughput(ctx, c, o.effort()) }))
 		}
 	}
 	tasks = append(tasks, latencyTasks(o)...)
+	tasks = append(tasks, Task{Name: "limit", Run: func(ctx context.Context) ([]Row, error) { return limits(ctx, o.Limit, o.effort()) }})
 	kept := tasks[:0]
 	for _, t := range tasks {
 		if o.matches(t.Name) {
@@ -67,9 +74,10 @@ func Tasks(o Options) []Task {
 	return kept
 }
 
-func throughputTask(c Case, e Effort) Task {
+// task is a task of one row.
+func task(c Case, f func(ctx context.Context) (Row, error)) Task {
 	return Task{Name: c.String(), Run: func(ctx context.Context) ([]Row, error) {
-		r, err := throughput(ctx, c, e)
+		r, err := f(ctx)
 		return []Row{r}, err
 	}}
 }
@@ -141,6 +149,11 @@ func latencyTasks(o Options) []Task {
 			c.Axis, c.Mode = "pingpong", mode
 			add(c, 0)
 		}
+	}
+	for _, impl := range pythons {
+		c := Base(impl)
+		c.Axis = "pingpong"
+		tasks = append(tasks, task(c, func(ctx context.Context) (Row, error) { return pythonLatency(ctx, c, length) }))
 	}
 	for _, rate := range rates {
 		for _, k := range rival.All() {

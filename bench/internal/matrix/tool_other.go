@@ -1,0 +1,7 @@
+//go:build !linux
+
+package matrix
+
+import "os/exec"
+
+func inGroup(*exec.Cmd) {}
