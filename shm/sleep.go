@@ -27,11 +27,15 @@ const (
 	Died                        // the owner is dying or dead
 	Cancelled                   // ctx is done
 	Closed                      // this process closed the segment
+	// MaybeWoken: the word changed while this sleeper was in its queue, and
+	// whether a wake took it out is not known. It comes only where many
+	// goroutines of the process sleep and share a thread.
+	MaybeWoken
 )
 
 // String returns the name of r.
 func (r WakeReason) String() string {
-	return [...]string{"woken", "changed", "timeout", "died", "cancelled", "closed"}[r]
+	return [...]string{"woken", "changed", "timeout", "died", "cancelled", "closed", "maybe woken"}[r]
 }
 
 // sleepers are the goroutines of this process that sleep in one segment; Close
@@ -46,13 +50,29 @@ type sleepers struct {
 type sleeper struct {
 	cancel atomic.Uint32 // 0, or a WakeReason
 	word   *atomic.Uint32
+	val    uint32
 	bits   uint32 // for WakeBits, where the kernel watches one word only
 	left   atomic.Bool
+
+	bell    *atomic.Uint32 // the owner's live word, nil if there is none to watch
+	bellVal uint32
+
+	// Of sleepers that a dispatcher sleeps for.
+	by      atomic.Pointer[dispatcher]
+	done    chan WakeReason
+	until   time.Time
+	stirred bool // it was in a wait that ended by a wake
 }
 
 // wake ends the sleep for reason r.
 func (s *sleeper) wake(r WakeReason) {
+	// Pairs with the load in over: who entrusts itself to a dispatcher after
+	// this store is looked at, who did before is found here.
 	s.cancel.CompareAndSwap(0, uint32(r))
+	if d := s.by.Load(); d != nil {
+		d.poke()
+		return
+	}
 	if futex.HasWaitv() {
 		futex.Wake(&s.cancel, 1, true)
 		return
@@ -102,9 +122,13 @@ var nextBit atomic.Uint32
 // It may return at any time for no reason. It does not loop: the caller looks at
 // its state, decides and sleeps again. word must lie in s.
 //
-// While it sleeps it holds an OS thread; see Lead for how to need only one for
-// each word. The kernel's part is futex_waitv (Linux 5.16); without that,
-// futex on word alone in slices of 10 ms while an owner is watched.
+// The first 32 sleepers of a process hold an OS thread each; the others share
+// threads, about a hundred words to one, so that 10,000 goroutines that sleep on
+// 10,000 words need some 130 threads. See Lead for how to need only one sleeper
+// for each word. The kernel's part is futex_waitv (Linux 5.16). Without that,
+// sleep is futex on word alone, in slices of 10 ms while an owner is watched;
+// the first 256 sleepers hold a thread each, and the others look at their words
+// every 5 ms.
 func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, owner Token) WakeReason {
 	c := s.core
 	if !c.enter() {
@@ -114,7 +138,7 @@ func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, ow
 	if ctx != nil && ctx.Err() != nil {
 		return Cancelled
 	}
-	sl := &sleeper{word: word, bits: 1 << (nextBit.Add(1) % 32)}
+	sl := &sleeper{word: word, val: val, bits: 1 << (nextBit.Add(1) % 32)}
 	c.sleep.add(sl)
 	defer c.sleep.remove(sl)
 	if c.slow.isShut() {
@@ -124,21 +148,25 @@ func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, ow
 		stop := context.AfterFunc(ctx, func() { sl.wake(Cancelled) })
 		defer stop()
 	}
-	return c.sleepOn(sl, val, owner)
+	n := asleep.Add(1)
+	defer asleep.Add(-1)
+	return c.sleepOn(sl, owner, n)
 }
 
-func (c *core) sleepOn(sl *sleeper, val uint32, owner Token) WakeReason {
-	words := append(make([]futex.Word, 0, 3), futex.Word{Addr: sl.word, Val: val}, futex.Word{Addr: &sl.cancel, Private: true})
+// sleepOn sleeps, as the n-th of this process.
+func (c *core) sleepOn(sl *sleeper, owner Token, n int64) WakeReason {
 	slice := Backstop
-	bell := c.bell(owner)
-	if bell != nil {
+	if owner != nobody && owner != c.self && c.dead(owner) {
+		return Died
+	}
+	if bell := c.bell(owner); bell != nil {
 		l := bell.Load()
 		switch {
 		case l&liveDied != 0:
 			return Died
 		case l == 0: // no bell there: only the backstop finds out
 		case l&liveWaited != 0 || bell.CompareAndSwap(l, l|liveWaited):
-			words = append(words, futex.Word{Addr: bell, Val: l | liveWaited})
+			sl.bell, sl.bellVal = bell, l|liveWaited
 		default:
 			return Changed
 		}
@@ -146,15 +174,30 @@ func (c *core) sleepOn(sl *sleeper, val uint32, owner Token) WakeReason {
 			slice /= 10
 		}
 	}
-	r, i := wait(words, sl.bits, slice)
+	switch {
+	case futex.HasWaitv() && n > maxDirect:
+		return dispatch(sl)
+	case n > maxDirectAlone:
+		return alone(sl)
+	}
+	return direct(sl, slice)
+}
+
+// direct sleeps on a thread of its own.
+func direct(sl *sleeper, slice time.Duration) WakeReason {
+	words := append(make([]futex.Word, 0, 3), futex.Word{Addr: sl.word, Val: sl.val}, futex.Word{Addr: &sl.cancel, Private: true})
+	if sl.bell != nil {
+		words = append(words, futex.Word{Addr: sl.bell, Val: sl.bellVal})
+	}
+	r, i := futex.Wait(words, sl.bits, slice)
 	if w := WakeReason(sl.cancel.Load()); w != 0 {
 		// A wake that reached us all the same must not be lost with us:
 		// the caller passes it on when it gives up.
 		return w
 	}
-	if bell != nil {
-		if l := bell.Load(); l&liveDied != 0 {
-			c.ringOn(bell, l)
+	if sl.bell != nil {
+		if l := sl.bell.Load(); l&liveDied != 0 {
+			ringOn(sl.bell, l)
 			return Died
 		}
 	}
@@ -165,11 +208,6 @@ func (c *core) sleepOn(sl *sleeper, val uint32, owner Token) WakeReason {
 		return Timeout
 	}
 	return Changed
-}
-
-// wait is futex.Wait, or the dispatchers when many goroutines sleep.
-func wait(words []futex.Word, bits uint32, slice time.Duration) (futex.Result, int) {
-	return futex.Wait(words, bits, slice)
 }
 
 // bell returns the live word of t, nil if t is nobody or ourselves.
@@ -186,7 +224,7 @@ func (c *core) bell(t Token) *atomic.Uint32 {
 
 // ringOn wakes everybody who sleeps on a bell that the kernel has rung: the
 // kernel itself wakes only one.
-func (c *core) ringOn(bell *atomic.Uint32, l uint32) {
+func ringOn(bell *atomic.Uint32, l uint32) {
 	if l&liveWaited != 0 && bell.CompareAndSwap(l, l&^liveWaited) {
 		futex.Wake(bell, -1, false)
 	}
