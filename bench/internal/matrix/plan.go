@@ -65,6 +65,7 @@ func Tasks(o Options) []Task {
 	}
 	tasks = append(tasks, latencyTasks(o)...)
 	tasks = append(tasks, Task{Name: "limit", Run: func(ctx context.Context) ([]Row, error) { return limits(ctx, o.Limit, o.effort()) }})
+	tasks = append(tasks, lockTasks(o)...)
 	kept := tasks[:0]
 	for _, t := range tasks {
 		if o.matches(t.Name) {
@@ -161,6 +162,36 @@ func latencyTasks(o Options) []Task {
 			c.Axis = "openloop"
 			add(c, rate)
 		}
+	}
+	return tasks
+}
+
+// lockTasks are the locks under one, two and more holders, and the processes.
+func lockTasks(o Options) []Task {
+	holders, times := []int{1, 2, 4, 8}, 200
+	if o.Quick {
+		holders, times = []int{1, 2}, 40
+	}
+	var tasks []Task
+	for _, n := range holders {
+		for _, impl := range lockKinds {
+			tasks = append(tasks, Task{
+				Name: fmt.Sprintf("lock/impl=%s/procs=%d", impl, n),
+				Run: func(ctx context.Context) ([]Row, error) {
+					r, err := lockRow(ctx, impl, n, o.effort())
+					return []Row{r}, err
+				},
+			})
+		}
+	}
+	for _, impl := range launchKinds {
+		tasks = append(tasks, Task{
+			Name: "process/impl=" + impl,
+			Run: func(ctx context.Context) ([]Row, error) {
+				r, err := launchRow(ctx, impl, times)
+				return []Row{r}, err
+			},
+		})
 	}
 	return tasks
 }
