@@ -21,9 +21,13 @@ import (
 // holds up nobody. Callers need not hold the Mutex.
 //
 // A waiter may be killed right after a signal chose it. Then another waiter
-// gets the signal, at the latest when its sleep's slice of 100 ms ends. Where
-// that could be doubtful a Wait returns without a signal rather than not at
-// all: check the condition in a loop, or use WaitFor.
+// gets the signal, at the latest when its sleep's slice of 100 ms ends. A
+// process may also be killed after it changed the condition and before it
+// signalled. If it held the Mutex then, the waiters return within a slice, with
+// ErrOwnerDied from the Mutex; so signal while you hold it. And when a dead
+// process is swept, all waiters of the segment's Conds return to look. So a
+// Wait may return without a signal: check the condition in a loop, or use
+// WaitFor.
 //
 // It is the sequence condition variable of musl's process-shared path and of
 // Rust, with a count of unanswered signals. It has no lock inside.
@@ -56,6 +60,12 @@ func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
 	if h := holderOf(m.word.Load()); h != uint32(ms.Self()) {
 		notHeld("Cond.Wait", "Mutex", ms, shm.Token(h))
 	}
+	// Whoever dies inside m from here on may have died before it could signal.
+	sound := m.word.Load()&ownerDied == 0
+	doubt := func() bool {
+		w := m.word.Load()
+		return sound && w&ownerDied != 0 || holderOf(w) != 0 && ms.Confirm(shm.Token(holderOf(w)))
+	}
 	// While we hold m: whoever changes the condition after we let go of it
 	// sees the flag.
 	v := c.change(func(v uint64) uint64 { return v | condWaited })
@@ -66,12 +76,17 @@ func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
 	if fault.Enabled {
 		fault.Point("futexlock.cond.unlocked")
 	}
-	err := c.sleep(ctx, seg, v)
+	woken, err := c.sleep(ctx, seg, v, doubt)
 	if fault.Enabled {
 		fault.Point("futexlock.cond.woken")
 	}
 	if lerr := m.Lock(); lerr != nil {
 		err = errors.Join(err, lerr)
+	}
+	if woken {
+		// Only now: killed before, we leave the signal to another waiter;
+		// killed after, we leave m to tell that its holder died.
+		c.answer(condCrowd(v))
 	}
 	shm.RaceAcquire(c)
 	return err
@@ -88,32 +103,40 @@ func (c *Cond) change(f func(uint64) uint64) uint64 {
 	}
 }
 
-// sleep sleeps until a signal comes after the state v.
-func (c *Cond) sleep(ctx context.Context, seg *shm.Segment, v uint64) error {
+// sleep sleeps until a signal comes after the state v. woken says that a signal
+// woke this waiter, which must answer it.
+func (c *Cond) sleep(ctx context.Context, seg *shm.Segment, v uint64, doubt func() bool) (woken bool, err error) {
 	crowd := condCrowd(v)
-	for first := true; ; first = false {
+	for {
 		why := seg.Sleep(ctx, low(&c.state), uint32(v), 0)
+		switch why {
+		case shm.Woken:
+			return true, nil
+		case shm.Closed:
+			return false, failed("Cond.Wait", shm.ErrClosed)
+		}
 		now := c.state.Load()
-		if why == shm.Woken {
-			c.answer(crowd)
-			return nil
-		}
-		if why == shm.Closed {
-			return failed("Cond.Wait", shm.ErrClosed)
-		}
-		if condSeq(now) != condSeq(v) {
+		for condSeq(now) != condSeq(v) {
 			// Signals came. One was ours if we were still on our way to
 			// sleep, so that its sender found nobody; or if it was for all; or
 			// if nobody has answered it.
-			if first && why == shm.Changed || condCrowd(now) != crowd || c.answer(crowd) {
-				return nil
+			if why == shm.Changed || condCrowd(now) != crowd || c.answer(crowd) {
+				return false, nil
 			}
+			// They were others'. Go on from there, but not from later: what
+			// comes after now may be ours.
+			if now&condWaited != 0 || c.state.CompareAndSwap(now, now|condWaited) {
+				v = now | condWaited
+				break
+			}
+			now = c.state.Load()
 		}
 		if why == shm.Cancelled {
-			return failed("Cond.Wait", ctx.Err())
+			return false, failed("Cond.Wait", ctx.Err())
 		}
-		// They were others'. Go on from here.
-		v = c.change(func(v uint64) uint64 { return v | condWaited })
+		if doubt() {
+			return false, nil
+		}
 	}
 }
 
@@ -187,20 +210,20 @@ func (c *Cond) SignalN(n int) {
 	if woken == n {
 		return
 	}
-	// The queue is empty. What nobody was woken for nobody will answer.
-	crowd := condCrowd(sent)
-	c.change(func(v uint64) uint64 {
-		if condCrowd(v) == crowd {
-			v = answered(v, uint64(n-woken))
+	// The queue is empty, so the flag can go. But some waiters may be awake:
+	// on their way to sleep, or looking whether somebody died. The signal was
+	// for one of them, we cannot know which: tell all.
+	for v = c.state.Load(); condSeq(v) == condSeq(sent); v = c.state.Load() {
+		if c.state.CompareAndSwap(v, broadcast(v)) {
+			if fault.Enabled {
+				fault.Point("futexlock.cond.broadcast")
+			}
+			shm.Wake(low(&c.state), -1)
+			return
 		}
-		return v
-	})
-	v = c.state.Load()
-	if condSeq(v) == condSeq(sent) && c.state.CompareAndSwap(v, quiet(v)) {
-		// Who fell asleep since the wake would not be woken by a signaller
-		// that finds the flag gone.
-		shm.Wake(low(&c.state), -1)
 	}
+	// Another signal came between. If nobody answers ours, a sleeper will
+	// return for it.
 }
 
 // Broadcast wakes every waiter.
@@ -222,13 +245,9 @@ func (c *Cond) Broadcast() {
 	shm.Wake(low(&c.state), -1)
 }
 
-// sweep wakes as many waiters as there are unanswered signals: dead may have
-// been woken for one, or was about to wake somebody.
-func (c *Cond) sweep(_ *shm.Segment, _ uint32) {
-	if n := condPending(c.state.Load()); n > 0 {
-		shm.Wake(low(&c.state), int(n))
-	}
-}
+// sweep tells everybody to look at the condition: dead may have been woken for
+// a signal, or may have changed the condition and not have come to signal it.
+func (c *Cond) sweep(_ *shm.Segment, _ uint32) { c.Broadcast() }
 
 func (c *Cond) check(*shm.Segment) string { return "" }
 

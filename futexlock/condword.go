@@ -4,17 +4,18 @@ package futexlock
 // and none has a middle. Its lower half is the futex.
 //
 //	bits    name     meaning                        set by           cleared by          a stale value costs
-//	63..48  pending  signals whose waiter has not   Signal           the woken waiter,   too high: one return
-//	                 yet said that it is awake                       or one that takes   without a signal
+//	63..48  pending  signals whose waiter does not  Signal           the woken waiter,   too high: one return
+//	                 have the Mutex yet                              or one that takes   without a signal
 //	                                                                 its place
-//	47..32  crowd    how often Broadcast was called Broadcast                            (only compared)
+//	47..32  crowd    how often all were told        Broadcast, and a                     (only compared)
+//	                                                Signal that found
+//	                                                nobody asleep
 //	31..1   seq      changes with every signal      Signal,          (wraps)             (only compared)
 //	                                                Broadcast
-//	0       waited   somebody may sleep             Wait             Broadcast, and a    set: one needless
-//	                                                                 Signal that found   system call
-//	                                                                 nobody
+//	0       waited   somebody may sleep             Wait             with a change of    set: one needless
+//	                                                                 crowd               system call
 //
-// A waiter that is killed after it was woken, before it could say so, leaves
+// A waiter that is killed after it was woken, before it has the Mutex, leaves
 // pending above zero. A sleeper that looks at the end of its slice sees that a
 // signal came after it had begun to wait and was not answered, and answers it.
 // Without that, sleepers would have to return at the end of every slice in
@@ -41,11 +42,8 @@ func signalled(v, n uint64) uint64 {
 // answered is v with n signals fewer pending.
 func answered(v, n uint64) uint64 { return v - min(n, condPending(v))<<pendingBits }
 
-// quiet is v after a signal found the queue empty. A waiter that falls asleep
-// on v meanwhile must be woken: the seq changes too.
-func quiet(v uint64) uint64 { return advanced(v) &^ condWaited }
-
-// broadcast is v with everybody told who waited until now.
+// broadcast is v with everybody told who waits: those asleep by the wake that
+// follows, those awake by the change of crowd and seq.
 func broadcast(v uint64) uint64 {
-	return quiet(v)&(1<<32-1) | uint64(condCrowd(v)+1)<<32
+	return advanced(v)&(1<<32-1)&^condWaited | uint64(condCrowd(v)+1)<<32
 }

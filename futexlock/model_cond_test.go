@@ -1,0 +1,430 @@
+package futexlock
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The world of a Cond: two processes wait for items, a third makes them. The
+// mutex is taken as sound (its own world shows that): it is free, or somebody's,
+// or a dead one's, who has lost it. The arithmetic is condword.go's, the order of
+// the steps cond.go's.
+type condWorld struct {
+	state   uint64
+	queue   queue
+	mu      int8 // who holds the mutex, from 1; 0: nobody
+	items   int8
+	p       [3]condProc
+	sweep   int8 // whose sweep is under way, from 1
+	doubt   bool // a holder of the mutex has died
+	inside  bool // the maker signals while it holds the mutex
+	kills   int8
+	unswept bool
+	mut     condMutant
+	crowd   bool // the maker broadcasts
+}
+
+type condMutant int8
+
+const (
+	condSound        condMutant = iota
+	condNoAnswer                // a sleeper does not take over an unanswered signal
+	condQuietSeq                // the flag is dropped without changing seq
+	condQuietCrowd              // the flag is dropped without telling those awake
+	condQuietAsleep             // the flag is dropped without waking
+	condAnswersEarly            // the woken waiter answers before it has the mutex
+	condResignsLate             // a sleeper goes on from a state that it has not looked at
+	condSignsOutside            // the waiter puts up its flag after it has let go of the mutex
+)
+
+type condProc struct {
+	pc     condPC
+	life   life
+	swept  bool
+	make   int8 // items to make
+	v, now uint64
+	woken  bool // the kernel says that we were woken
+	slept  bool // the slice ended
+}
+
+type condPC int8
+
+const (
+	condLock condPC = iota
+	condTell
+	condSign
+	condFree
+	condWait
+	condAsleep
+	condRead
+	condAnswer
+	condResign
+	condSignal
+	condWake
+	condQuiet
+	condQuietWake
+	condWakeAll
+	condLetGo
+	condOver
+)
+
+func newCondWorld(items, kills int8) condWorld {
+	w := condWorld{kills: kills}
+	w.p[2].make = items
+	return w
+}
+
+func (w condWorld) excused() bool {
+	return w.unswept && w.died()
+}
+
+func (w condWorld) died() bool {
+	for _, p := range w.p {
+		if p.life != alive {
+			return true
+		}
+	}
+	return false
+}
+
+// finished: nobody waits for items that are there.
+func (w condWorld) finished() bool {
+	if w.sweep != 0 {
+		return false
+	}
+	for i, p := range w.p {
+		switch {
+		case p.life == dying || p.life == dead && !p.swept && !w.unswept:
+			return false
+		case p.life == dead || p.pc == condOver:
+		case i < 2 && p.pc == condAsleep && w.items == 0 && (w.p[2].life == dead || w.p[2].pc == condOver):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (w condWorld) wrong() string { return "" }
+
+func (w *condWorld) wake(n int) (woken int) {
+	for ; n < 0 || woken < n; woken++ {
+		i := w.queue.pop()
+		if i < 0 {
+			break
+		}
+		w.p[i].pc, w.p[i].woken, w.p[i].slept = condRead, true, false
+	}
+	return woken
+}
+
+func (w condWorld) plain() condWorld {
+	for i := range w.p {
+		p := &w.p[i]
+		if p.life != alive {
+			*p = condProc{life: p.life, pc: condOver, swept: p.swept}
+			continue
+		}
+		switch p.pc {
+		case condLock, condTell:
+			if i < 2 && !p.woken && p.pc != condTell {
+				p.v = 0
+			}
+			p.slept = false
+		case condSign, condFree, condOver:
+			if i < 2 && p.pc != condFree {
+				p.v = 0
+			}
+			p.woken, p.slept = false, false
+		}
+		if p.pc != condAnswer && p.pc != condResign {
+			p.now = 0
+		}
+	}
+	return w
+}
+
+func (w condWorld) moves(emit func(string, moveKind, condWorld)) {
+	yield := func(label string, kind moveKind, n condWorld) { emit(label, kind, n.plain()) }
+	for i := range w.p {
+		p := w.p[i]
+		switch p.life {
+		case alive:
+			if p.pc == condOver {
+				continue
+			}
+			if w.kills > 0 {
+				n := w
+				n.kills--
+				n.queue.remove(i)
+				n.p[i].life = dying
+				yield(fmt.Sprintf("kill %d", i), kill, n)
+			}
+			w.step(i, yield)
+		case dying:
+			n := w
+			n.p[i].life = dead
+			if n.mu == int8(i+1) {
+				n.mu = 0
+				n.doubt = true
+			}
+			yield(fmt.Sprintf("%d is quiescent", i), step, n)
+		case dead:
+			if !p.swept && w.sweep == 0 && !w.unswept {
+				n := w
+				n.sweep = int8(i + 1)
+				yield(fmt.Sprintf("sweep of %d begins", i), step, n)
+			}
+		}
+	}
+	if w.sweep != 0 {
+		n := w
+		// Its two steps as one: killed between them it is run again.
+		n.state = broadcast(n.state)
+		n.wake(-1)
+		n.p[w.sweep-1].swept = true
+		n.sweep = 0
+		yield("sweep wakes", step, n)
+	}
+}
+
+func (w condWorld) step(i int, yield func(string, moveKind, condWorld)) {
+	do := func(label string, f func(n *condWorld, p *condProc)) {
+		n := w
+		f(&n, &n.p[i])
+		yield(fmt.Sprintf("%d %s", i, label), step, n)
+	}
+	p := w.p[i]
+	switch p.pc {
+	case condLock:
+		if w.mu != 0 {
+			return
+		}
+		do("lock", func(n *condWorld, p *condProc) {
+			if p.woken && w.mut != condAnswersEarly {
+				p.woken = false
+				n.mu, p.pc = int8(i+1), condTell
+				return
+			}
+			switch {
+			case i == 2: // makes an item under the lock, and lets go at once
+				n.items++
+				p.make--
+				p.pc = condSignal
+				if w.inside {
+					n.mu = int8(i + 1)
+				}
+			case n.items > 0:
+				n.items--
+				p.pc = condOver
+			case w.mut == condSignsOutside:
+				p.pc = condSign
+			default:
+				n.mu, p.pc = int8(i+1), condSign
+			}
+		})
+	case condTell:
+		do("answer", func(n *condWorld, p *condProc) {
+			if condCrowd(n.state) == condCrowd(p.v) {
+				n.state = answered(n.state, 1)
+			}
+			n.mu, p.pc = 0, condLock // at once again: one critical section
+			if n.items > 0 {
+				n.items--
+				p.pc = condOver
+			}
+		})
+	case condSign:
+		do("sign", func(n *condWorld, p *condProc) {
+			n.state |= condWaited
+			p.v = n.state
+			p.pc = condFree
+		})
+	case condFree:
+		do("unlock", func(n *condWorld, p *condProc) {
+			if n.mu == int8(i+1) {
+				n.mu = 0
+			}
+			p.pc = condWait
+		})
+	case condWait:
+		do("wait", func(n *condWorld, p *condProc) {
+			p.woken, p.slept = false, false
+			if uint32(n.state) == uint32(p.v) {
+				n.queue.push(i)
+				p.pc = condAsleep
+				return
+			}
+			p.pc = condRead
+		})
+	case condAsleep:
+		n := w
+		n.queue.remove(i)
+		n.p[i].pc, n.p[i].slept = condRead, true
+		yield(fmt.Sprintf("%d backstop", i), backstop, n)
+	case condRead:
+		do("read", func(n *condWorld, p *condProc) {
+			p.now = n.state
+			switch {
+			case p.woken:
+				p.pc = condLock
+				if w.mut == condAnswersEarly {
+					n.state = answered(n.state, 1)
+				}
+			case condSeq(p.now) == condSeq(p.v):
+				p.pc = condWait
+				if w.doubt {
+					p.pc = condLock
+				}
+			case !p.slept || condCrowd(p.now) != condCrowd(p.v):
+				p.pc = condLock
+			default:
+				p.pc = condAnswer
+			}
+		})
+	case condAnswer:
+		do("answer", func(n *condWorld, p *condProc) {
+			can := condCrowd(n.state) == condCrowd(p.v) && condPending(n.state) > 0
+			if w.mut == condNoAnswer {
+				can = false
+			}
+			if can {
+				n.state = answered(n.state, 1)
+			}
+			p.pc = condLock
+			if !can {
+				p.pc = condResign
+			}
+		})
+	case condResign:
+		do("sign again", func(n *condWorld, p *condProc) {
+			if w.mut == condResignsLate {
+				p.now = n.state
+			}
+			if n.state != p.now {
+				p.pc = condRead
+				return
+			}
+			n.state |= condWaited
+			p.v = n.state
+			p.pc = condWait
+			if w.doubt {
+				p.pc = condLock
+			}
+		})
+	default:
+		w.signal(i, do)
+	}
+}
+
+// signal is the maker's side.
+func (w condWorld) signal(i int, do func(string, func(*condWorld, *condProc))) {
+	next := func(p *condProc) {
+		p.v = 0
+		p.pc = condLetGo
+	}
+	switch w.p[i].pc {
+	case condSignal:
+		do("signal", func(n *condWorld, p *condProc) {
+			switch {
+			case n.state&condWaited == 0:
+				next(p)
+			case w.crowd:
+				n.state = broadcast(n.state)
+				p.pc = condWakeAll
+			default:
+				n.state = signalled(n.state, 1)
+				p.v = n.state
+				p.pc = condWake
+			}
+		})
+	case condLetGo:
+		do("let go", func(n *condWorld, p *condProc) {
+			if w.inside {
+				n.mu = 0
+			}
+			p.pc = condOver
+			if p.make > 0 {
+				p.pc = condLock
+			}
+		})
+	case condWakeAll:
+		do("wake all", func(n *condWorld, p *condProc) { n.wake(-1); next(p) })
+	case condWake:
+		do("wake", func(n *condWorld, p *condProc) {
+			if n.wake(1) == 1 {
+				next(p)
+			} else {
+				p.pc = condQuiet
+			}
+		})
+	case condQuiet:
+		do("drop flag", func(n *condWorld, p *condProc) {
+			if condSeq(n.state) != condSeq(p.v) {
+				next(p)
+				return
+			}
+			v := n.state
+			n.state = broadcast(v)
+			switch w.mut {
+			case condQuietSeq:
+				n.state = n.state&^(1<<32-1) | v&(1<<32-1)&^condWaited
+			case condQuietCrowd:
+				n.state = n.state&^(0xffff<<32) | v&(0xffff<<32)
+			}
+			p.pc = condQuietWake
+		})
+	case condQuietWake:
+		do("wake who came since", func(n *condWorld, p *condProc) {
+			if w.mut != condQuietAsleep {
+				n.wake(-1)
+			}
+			next(p)
+		})
+	}
+}
+
+func TestModelCond(t *testing.T) {
+	t.Run("signal", func(t *testing.T) { mustHold(t, newCondWorld(3, 1), modelLimit) })
+	t.Run("two kills", func(t *testing.T) { mustHold(t, newCondWorld(2, 2), modelLimit) })
+	t.Run("no sweep", func(t *testing.T) {
+		w := newCondWorld(2, 1)
+		w.unswept, w.inside = true, true
+		mustHold(t, w, modelLimit)
+	})
+	t.Run("one signal, no sweep", func(t *testing.T) {
+		w := newCondWorld(1, 1)
+		w.unswept, w.inside = true, true
+		mustHold(t, w, modelLimit)
+	})
+	t.Run("broadcast", func(t *testing.T) {
+		w := newCondWorld(2, 1)
+		w.crowd = true
+		mustHold(t, w, modelLimit)
+	})
+}
+
+func TestModelCondMutants(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		m       condMutant
+		unswept bool
+		want    string
+	}{
+		{"unanswered signals not taken over", condNoAnswer, true, "never all finish"},
+		{"flag dropped without a new seq", condQuietSeq, false, "never all finish"},
+		{"flag dropped without telling those awake", condQuietCrowd, false, "lost wake"},
+		{"flag dropped with sleepers behind it", condQuietAsleep, false, "lost wake"},
+		{"signal answered before the mutex is held", condAnswersEarly, true, "never all finish"},
+		{"a later state slept on", condResignsLate, false, "lost wake"},
+		{"flag put up outside the lock", condSignsOutside, false, "lost wake"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newCondWorld(3, 1)
+			if w.mut = c.m; c.unswept {
+				w.p[2].make, w.unswept, w.inside = 1, true, true
+			}
+			mustFail(t, w, modelLimit, c.want)
+		})
+	}
+}
