@@ -31,7 +31,7 @@ const (
 	panicsElsewhere
 	dereferencesNil
 	goexits
-	deadMap
+	fatal
 	panicsNil
 	abort
 )
@@ -56,16 +56,9 @@ var fails = procs.Register("fails", func(_ context.Context, f fate) error {
 		*p = 1
 	case goexits:
 		runtime.Goexit()
-	case deadMap:
-		m := map[int]int{}
-		for range 8 {
-			go func() {
-				for {
-					m[1]++
-				}
-			}()
-		}
-		select {}
+	case fatal:
+		var mu sync.Mutex
+		mu.Unlock()
 	case panicsNil:
 		panic(nil)
 	case abort:
@@ -93,7 +86,7 @@ func TestErrors(t *testing.T) {
 		{"panic elsewhere", panicsElsewhere, 2, true, "the oven burns", "procs_test.panicHere("},
 		{"nil dereference", dereferencesNil, 2, true, "invalid memory address or nil pointer dereference", "errors_test.go:"},
 		{"Goexit", goexits, 1, false, "runtime.Goexit", ""},
-		{"fatal error", deadMap, 2, true, "fatal error of the Go runtime", "errors_test.go:"},
+		{"fatal error", fatal, 2, true, "fatal error of the Go runtime", "errors_test.go:"},
 		{"panic(nil)", panicsNil, 2, true, "panic called with nil argument", "errors_test.go:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -122,8 +115,8 @@ func TestErrors(t *testing.T) {
 			}
 			// Whoever watches the terminal sees a panic too, with its stack.
 			said := c.message
-			if c.fate == deadMap {
-				said = "concurrent map writes"
+			if c.fate == fatal {
+				said = "unlock of unlocked mutex"
 			}
 			if c.panic && (!strings.Contains(stderr.String(), said) || !strings.Contains(stderr.String(), "goroutine ")) {
 				t.Errorf("standard error:\n%s", stderr.String())

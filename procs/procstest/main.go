@@ -33,6 +33,8 @@ func Main(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Setenv("SHMKIT_DIR", names)
+	// Under the race detector a process sleeps for a second before it exits.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	before := descriptors()
 	code := m.Run()
 	for _, leak := range leaks(before, names) {
