@@ -62,8 +62,8 @@ type cursors struct {
 	mu    sync.Mutex // one goroutine of this process prepares chunks at a time
 }
 
-// header returns the header of b, nil if there is no such block.
-func (q *core) header(b blockID) *block {
+// block returns the header of b, nil if there is no such block.
+func (q *core) block(b blockID) *block {
 	n := uint64(len(q.leases))
 	switch {
 	case uint64(b) < n:

@@ -53,13 +53,13 @@ var benchConsumer = procstest.Role("bench-consumer", func(ctx context.Context, a
 
 // drain gets until the end and checks the order of each producer.
 func drain(ctx context.Context, q *mpqueue.Queue[message64]) error {
-	next := map[uint64]uint64{}
+	var next [8]uint64
 	for m, err := range q.All(ctx) {
 		if err != nil {
 			return err
 		}
 		p, n, ok := m.check()
-		if !ok || n < next[p] {
+		if !ok || p >= uint64(len(next)) || n < next[p] {
 			return fmt.Errorf("message %d of producer %d: %v", n, p, m)
 		}
 		next[p] = n + 1
@@ -105,10 +105,10 @@ func BenchmarkQueue(b *testing.B) {
 			end := make(chan error)
 			for range k {
 				go func() {
-					next := map[uint64]uint64{}
+					var next [8]uint64
 					for m := range q {
 						p, n, ok := m.check()
-						if !ok || n < next[p] {
+						if !ok || p >= uint64(len(next)) || n < next[p] {
 							end <- fmt.Errorf("message %d of producer %d", n, p)
 							return
 						}

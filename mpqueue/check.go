@@ -36,10 +36,12 @@ func check(s *shm.Segment) []error {
 			behind = true
 		case d == 0 && behind:
 			bad("slot %d, position %d: claimed, though an earlier one is free", i, p+k)
-		case d == 0 && sl.block != 0:
-			used[blockID(sl.block-1)] = p + k
-			if q.header(blockID(sl.block-1)) == nil {
-				bad("slot %d: block %d", i, sl.block-1)
+		case d == 0 && st != writing:
+			if b, elsewhere := metaBlock(sl.meta); elsewhere {
+				used[b] = p + k
+				if q.block(b) == nil {
+					bad("slot %d: block %d", i, b)
+				}
 			}
 		}
 	}

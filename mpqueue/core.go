@@ -14,6 +14,9 @@ type core struct {
 	seg  *shm.Segment
 	self owner
 
+	// The low bits of slot words that say that this process is at it.
+	writing, reading uint64
+
 	// Lower bounds of the positions that are not claimed, and not taken, as
 	// far as this process knows. Here they cost no shared line.
 	_    [64]byte
@@ -32,6 +35,7 @@ func newCore(s *shm.Segment, g geometry) *core {
 	q := &core{memory: overlay(s.Data(), g), seg: s, self: ownerOf(s.Self())}
 	q.tail.Store(q.control.tail.Load())
 	q.head.Store(q.control.head.Load())
+	q.writing, q.reading = makeWord(0, q.self, writing), makeWord(0, q.self, reading)
 	q.spinPut.init()
 	q.spinGet.init()
 	return q

@@ -54,17 +54,18 @@ func (q *core) drained() bool {
 // describe reads where the claimed message lies, once, and checks it.
 func (q *core) describe(d delivery) (delivery, outcome, error) {
 	if d.slot != nil {
-		b := d.slot.block
-		d.size, d.tries = int(d.slot.size), d.slot.tries
-		if b == 0 {
+		m := d.slot.meta
+		d.size, d.tries = metaSize(m), metaTries(m)
+		b, elsewhere := metaBlock(m)
+		if !elsewhere {
 			if uint64(d.size) > q.geo.inline {
 				q.release(d.claim)
 				return d, claimed, corrupt("the size in slot", d.pos, uint64(d.size))
 			}
 			return d, claimed, nil
 		}
-		d.id = blockID(b - 1)
-		if d.block = q.header(d.id); d.block == nil {
+		d.id = b
+		if d.block = q.block(b); d.block == nil {
 			q.release(d.claim)
 			return d, claimed, corrupt("the block of slot", d.pos, uint64(b))
 		}
@@ -154,7 +155,7 @@ func (q *core) lease(d *delivery, spare blockID) (used bool, err error) {
 	switch {
 	case d.slot == nil: // an orphan block, ours already
 	case d.block == nil:
-		b := q.header(spare)
+		b := q.block(spare)
 		room, err := q.room(spare)
 		if err != nil {
 			return false, err

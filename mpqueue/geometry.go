@@ -30,6 +30,7 @@ func align(n, to uint64) uint64 { return (n + to - 1) / to * to }
 const (
 	maxCapacity = 1 << 30
 	maxTotal    = 1 << 45
+	maxChunks   = 1<<17 - 1 // 8 GiB: block numbers have 24 bits
 )
 
 // plan lays out a queue for capacity items of up to inline bytes in the slot.
@@ -38,7 +39,10 @@ func plan(capacity, inline, arena, first uint64, variable bool) (geometry, error
 	if capacity < 1 || capacity > maxCapacity || inline > maxTotal/capacity {
 		return g, fmt.Errorf("%d slots of %d bytes are out of range", capacity, inline)
 	}
-	g.stride = strideFor(inline)
+	// Slots lie close together, on no cache line of their own: what a message
+	// costs between two cores is the lines that it moves, and neighbours that
+	// share one are used one after the other.
+	g.stride = align(slotHeader+inline, 8)
 	g.chunks = align(arena, chunkSize) / chunkSize
 	g.slotsOff = align(controlSize+8*g.chunks, 128)
 	g.leaseOff = align(g.slotsOff+capacity*g.stride, pageSize)
@@ -46,6 +50,9 @@ func plan(capacity, inline, arena, first uint64, variable bool) (geometry, error
 	g.blockOff = align(g.leaseData+g.leases()*g.leaseStride(), pageSize)
 	g.arenaOff = align(g.blockOff+g.chunks*blocksPerChunk*blockHeader, pageSize)
 	g.total = g.arenaOff + g.chunks*chunkSize
+	if g.chunks > maxChunks {
+		return g, fmt.Errorf("an arena of %d bytes is out of range, at most %d are possible", arena, uint64(maxChunks)*chunkSize)
+	}
 	if g.total > maxTotal {
 		return g, fmt.Errorf("a queue of %d bytes is out of range", g.total)
 	}
@@ -53,16 +60,6 @@ func plan(capacity, inline, arena, first uint64, variable bool) (geometry, error
 		g.reciprocal, _ = bits.Div64(1, 0, g.capacity)
 	}
 	return g, nil
-}
-
-// strideFor returns the distance of slots: small slots share a cache line,
-// larger ones begin on one.
-func strideFor(inline uint64) uint64 {
-	n := slotHeader + inline
-	if n <= 64 {
-		return 1 << bits.Len64(n-1)
-	}
-	return align(n, 64)
 }
 
 // write stores g into the control of a new queue.
@@ -89,7 +86,7 @@ func readGeometry(s *shm.Segment) (geometry, error) {
 		slotsOff: c.slotsOff, leaseOff: c.leaseOff, leaseData: c.leaseData, blockOff: c.blockOff, arenaOff: c.arenaOff,
 		total: c.total, first: c.first,
 	}
-	if is.chunks > maxTotal/chunkSize {
+	if is.chunks > maxChunks {
 		return is, corrupt("the number of chunks of queue", 0, is.chunks)
 	}
 	want, err := plan(is.capacity, is.inline, is.chunks*chunkSize, is.first, is.variable)

@@ -23,7 +23,7 @@ type Item[T any] struct {
 func (q *Queue[T]) Receive(ctx context.Context) (*Item[T], error) {
 	r := q.receiver()
 	defer r.drop()
-	if err := q.q.block(ctx, &r.waiter); err != nil {
+	if err := q.q.await(ctx, &r.waiter); err != nil {
 		return nil, err
 	}
 	return r.item, nil
@@ -108,7 +108,7 @@ func (q *core) keepLease(b blockID) {
 	if q.seg.Closed() || q.cursor.spare.CompareAndSwap(0, uint64(b)+1) {
 		return
 	}
-	q.freeBlock(q.header(b))
+	q.freeBlock(q.block(b))
 }
 
 // Value returns the item. For a []byte or a string it is a copy.

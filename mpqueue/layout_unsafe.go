@@ -16,7 +16,7 @@ import (
 //	…        arena      chunks of 64 KiB, from a page boundary
 const (
 	controlSize    = 1024
-	slotHeader     = 24
+	slotHeader     = 16
 	blockHeader    = 32
 	chunkSize      = 64 << 10
 	blocksPerChunk = 128 // of 512 bytes, the smallest
@@ -66,11 +66,8 @@ type control struct {
 type slot struct {
 	_ structs.HostLayout
 
-	word  atomic.Uint64 // lap, owner, state
-	block uint32        // number of the block that holds the message, plus 1; 0: it is here
-	size  uint32        // of the message in bytes
-	tries uint32        // deliveries that ended in a death
-	_     uint32
+	word atomic.Uint64 // lap, owner, state
+	meta uint64        // where the message is: see word.go
 }
 
 // block is the header of a block; the payload is elsewhere.

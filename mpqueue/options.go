@@ -32,7 +32,7 @@ func makeOptions(opts []Option) *options {
 
 // WithSlotSize sets how many bytes of a message fit into its slot, for messages
 // with lengths of their own (string, []byte); longer ones take a block of the
-// arena, which costs two more atomic operations. The default is 104: slot and
+// arena, which costs two more atomic operations. The default is 112: slot and
 // message share two cache lines. It panics if n is negative.
 func WithSlotSize(n int) Option {
 	if n < 0 {

@@ -29,7 +29,7 @@ func (q *Queue[T]) putter(v T) *putter[T] {
 func (q *Queue[T]) putSlow(ctx context.Context, v T) error {
 	p := q.putter(v)
 	defer p.drop()
-	return q.q.block(ctx, &p.waiter)
+	return q.q.await(ctx, &p.waiter)
 }
 
 // try does the whole put if it can.
@@ -46,7 +46,7 @@ func (p *putter[T]) try() (uint64, outcome, error) {
 		if err != nil {
 			return 0, full, err
 		}
-		p.id, p.blk = id, q.header(id)
+		p.id, p.blk = id, q.block(id)
 		room, err := q.room(id)
 		if err != nil {
 			return 0, full, err
@@ -58,17 +58,23 @@ func (p *putter[T]) try() (uint64, outcome, error) {
 		return c.word, r, nil
 	}
 	if p.q.fixed {
-		return 0, claimed, p.q.fill(c, p.v)
+		store(c.slot, p.v)
+		c.slot.meta = p.q.meta
+		if !q.commit(c) {
+			return 0, claimed, shm.ErrClosed
+		}
+		return 0, claimed, nil
 	}
-	c.slot.size, c.slot.block, c.slot.tries = uint32(len(p.b)), 0, 0
+	meta := makeMeta(len(p.b), noBlock)
 	if p.blk != nil {
 		// The sweep finds the slot by this position. Before the commit, so
 		// that it is there for every block that a slot refers to.
 		p.blk.pos.Store(c.pos)
-		c.slot.block = uint32(p.id) + 1
+		meta = makeMeta(len(p.b), p.id)
 	} else {
 		copy(q.inlineData(c.slot), p.b)
 	}
+	c.slot.meta = meta
 	p.blk = nil
 	if !q.commit(c) {
 		return 0, claimed, shm.ErrClosed

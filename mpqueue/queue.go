@@ -27,7 +27,8 @@ import (
 // notice within milliseconds, at the latest after 100 ms.
 type Queue[T any] struct {
 	q     *core
-	fixed bool // T lies in the slot as it is
+	fixed bool   // T lies in the slot as it is
+	meta  uint64 // of every slot, if fixed
 }
 
 // New makes an anonymous queue for up to capacity items; it is freed with its
@@ -169,7 +170,7 @@ func in[T any](s *shm.Segment) (*Queue[T], error) {
 	if g.variable != t.variable || !g.variable && g.inline != uint64(t.layout.Size) {
 		return nil, corrupt("the geometry of queue", 0, g.inline)
 	}
-	return &Queue[T]{q: newCore(s, g), fixed: !g.variable}, nil
+	return &Queue[T]{q: newCore(s, g), fixed: !g.variable, meta: makeMeta(int(g.inline), noBlock)}, nil
 }
 
 // Put appends v. It waits while the queue is full. When it returns nil the queue
@@ -180,32 +181,26 @@ func in[T any](s *shm.Segment) (*Queue[T], error) {
 // ErrTooLarge; shm.ErrNoSpace; shm.ErrClosed when this process closes the queue
 // meanwhile, and then only it is unknown whether v was put.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
-	if q.fixed && q.q.control.closed.Load() == 0 {
-		if c, r := q.q.claimPut(); r == claimed {
-			return q.fill(c, v)
+	if q.fixed {
+		s, w := q.q.claimPutFast()
+		if s == nil && ctx.Err() == nil {
+			s, w = q.q.againPut()
+		}
+		if s != nil {
+			store(s, v)
+			s.meta = q.meta
+			if !q.q.commitFast(s, w) {
+				return shm.ErrClosed
+			}
+			return nil
 		}
 	}
 	return q.putSlow(ctx, v)
 }
 
-// fill writes v into a claimed slot, for T that lie in slots.
-func (q *Queue[T]) fill(c claim, v T) error {
-	store(c.slot, v)
-	c.slot.size, c.slot.block, c.slot.tries = uint32(q.q.geo.inline), 0, 0
-	if !q.q.commit(c) {
-		return shm.ErrClosed
-	}
-	return nil
-}
-
 // TryPut is Put without waiting: ErrFull if there is no room, ErrBusy if that
 // depends on what another process has begun and not finished for 100 µs.
 func (q *Queue[T]) TryPut(v T) error {
-	if q.fixed && q.q.control.closed.Load() == 0 {
-		if c, r := q.q.claimPut(); r == claimed {
-			return q.fill(c, v)
-		}
-	}
 	p := q.putter(v)
 	defer p.drop()
 	r, err := q.q.attempt(&p.waiter)
@@ -222,17 +217,21 @@ func (q *Queue[T]) TryPut(v T) error {
 // before there is an item; ErrCorrupt; shm.ErrClosed when this process closes
 // the queue.
 func (q *Queue[T]) Get(ctx context.Context) (T, error) {
-	if q.fixed && q.q.orphans.Load() == q.q.seen.Load() {
-		if c, r := q.q.claimGet(); r == claimed {
-			v := load[T](c.slot)
-			if !q.q.release(c) {
+	if q.fixed {
+		s, w := q.q.claimGetFast()
+		if s == nil && ctx.Err() == nil {
+			s, w = q.q.againGet()
+		}
+		if s != nil {
+			v := load[T](s)
+			if !q.q.releaseFast(s, w) {
 				return v, shm.ErrClosed
 			}
 			return v, nil
 		}
 	}
 	g := q.getter()
-	err := q.q.block(ctx, &g.waiter)
+	err := q.q.await(ctx, &g.waiter)
 	return g.value, err
 }
 
@@ -317,7 +316,7 @@ func (q *Queue[T]) UnmarshalBinary(b []byte) error {
 		s.Close()
 		return err
 	}
-	q.q, q.fixed = n.q, n.fixed
+	*q = *n
 	return nil
 }
 

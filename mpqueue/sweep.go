@@ -80,7 +80,8 @@ func (q *core) home(id blockID, b *block) (s *slot, w uint64, same, refers bool)
 	s = q.slot(i)
 	w = s.word.Load()
 	same = lapsAhead(w, lap) == 0
-	return s, w, same, same && s.block == uint32(id)+1
+	at, elsewhere := metaBlock(s.meta)
+	return s, w, same, same && elsewhere && at == id
 }
 
 func (q *core) sweepHeld(o owner, id blockID, b *block) {
@@ -97,7 +98,7 @@ func (q *core) sweepHeld(o owner, id blockID, b *block) {
 	case stateOf(w) == bTaken: // it went with its process
 		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
 	default:
-		b.tries++
+		b.tries = min(b.tries+1, 0xff)
 		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOrphan))
 	}
 }
@@ -111,7 +112,7 @@ func (q *core) sweepSlot(o owner, s *slot) {
 	case writing:
 		s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free))
 	case reading:
-		s.tries++
+		s.meta = moreTries(s.meta)
 		s.word.CompareAndSwap(w, makeWord(lapOf(w), 0, orphan))
 	}
 }

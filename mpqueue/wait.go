@@ -84,38 +84,6 @@ func awake(word *atomic.Uint32) {
 	}
 }
 
-// spinner decides how long to look again before sleeping. Looking is worth what
-// a sleep and a wake cost, and only while the other side is at work: a spin that
-// was for nothing halves the next, one that paid doubles it.
-type spinner struct{ budget atomic.Int64 }
-
-const (
-	spinMin = 1 * time.Microsecond
-	spinMax = 20 * time.Microsecond
-)
-
-func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
-
-// spin calls look until it reports true or the budget is used up.
-func (s *spinner) spin(look func() bool) bool {
-	if !shm.CanSpin() {
-		return false
-	}
-	budget := time.Duration(s.budget.Load())
-	begin := time.Now()
-	for n := 1; ; n = min(2*n, 16) {
-		shm.Pause(n)
-		if look() {
-			s.budget.Store(int64(min(2*budget, spinMax)))
-			return true
-		}
-		if time.Since(begin) > budget {
-			s.budget.Store(int64(max(budget/2, spinMin)))
-			return false
-		}
-	}
-}
-
 // waiter is one blocked call: what to try, and where to sleep meanwhile.
 type waiter struct {
 	word *atomic.Uint32
@@ -130,9 +98,9 @@ type waiter struct {
 	why error
 }
 
-// block tries until it succeeds, the queue is closed, or ctx is done. A context
+// await tries until it succeeds, the queue is closed, or ctx is done. A context
 // that is done already means one try.
-func (q *core) block(ctx context.Context, w *waiter) error {
+func (q *core) await(ctx context.Context, w *waiter) error {
 	word, r, err := w.try()
 	if err != nil || r == claimed || r == closed {
 		return endOf(r, err)
@@ -142,7 +110,7 @@ func (q *core) block(ctx context.Context, w *waiter) error {
 		word, r, err = w.try()
 		return err != nil || r == claimed || r == closed
 	}
-	if ctx.Err() == nil && w.spin.spin(look) {
+	if ctx.Err() == nil && w.spin.look(look) {
 		return endOf(r, err)
 	}
 	if err := q.seg.Lead(ctx, w.word); err != nil {

@@ -30,6 +30,12 @@ import "shmkit/shm"
 //	bLeased  delivered, not Done                    Receive                   Done: free; Requeue, sweep: orphan
 //	bOrphan  to be delivered again                  sweep, Requeue            taken, leased
 //	bGone    its chunk is being put to another use  who clears the chunk      free
+//
+// The meta word of a slot, which only its owner writes, says where the message is:
+//
+//	63..40  block   number of the block that holds it, plus 1; 0: it is in the slot
+//	39..32  tries   deliveries that ended in a death, 255 at most
+//	31..0   size    in bytes
 const (
 	lapShift   = 20
 	lapMask    = 1<<44 - 1
@@ -63,6 +69,25 @@ func ownerOf(t shm.Token) owner {
 
 func makeWord(lap uint64, o owner, state uint64) uint64 {
 	return lap<<lapShift | uint64(o)<<ownerShift | state
+}
+
+// noBlock is for messages that are in their slot.
+const noBlock = ^blockID(0)
+
+func makeMeta(size int, b blockID) uint64 { return uint64(b+1)<<40 | uint64(uint32(size)) }
+
+func metaSize(m uint64) int     { return int(uint32(m)) }
+func metaTries(m uint64) uint32 { return uint32(m >> 32 & 0xff) }
+
+// metaBlock returns the block that m refers to, and whether it refers to one.
+func metaBlock(m uint64) (blockID, bool) { return blockID(m>>40 - 1), m>>40 != 0 }
+
+// moreTries returns m with one more delivery that ended in a death.
+func moreTries(m uint64) uint64 {
+	if metaTries(m) < 0xff {
+		m += 1 << 32
+	}
+	return m
 }
 
 func lapOf(w uint64) uint64    { return w >> lapShift }

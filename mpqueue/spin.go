@@ -1,0 +1,80 @@
+package mpqueue
+
+import (
+	"sync/atomic"
+	"time"
+
+	"shmkit/shm"
+)
+
+// spinner decides how long one side of a queue looks again before it sleeps, and
+// how often.
+//
+// How long: what a sleep and a wake cost, and only while the other side is at
+// work. A spin that was for nothing halves the next, one that paid doubles it.
+//
+// How often: a receiver that looks at a slot takes its cache line away from the
+// sender that is about to write it. If both run at full speed, close behind each
+// other, each message crosses several times. So a side that has caught up stands
+// back for a moment (lag), until there are some messages between them: the same
+// work then costs half. A side that finds only one message after standing back
+// is in a conversation, not in a stream, and stops doing so.
+type spinner struct {
+	budget atomic.Int64  // ns
+	lag    atomic.Int32  // pauses before the first look
+	mark   atomic.Uint64 // position at the last time of waiting
+}
+
+const (
+	spinMin = 1 * time.Microsecond
+	spinMax = 20 * time.Microsecond
+	lagMin  = 8
+	lagMax  = 64 // about 1 µs
+	longRun = 64 // messages between two waits that are enough
+)
+
+func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
+
+// standBack pauses for as long as has paid lately, and learns from the number of
+// messages since the last time. p is the position that is waited for.
+func (s *spinner) standBack(p uint64) {
+	lag := s.lag.Load()
+	switch run := p - s.mark.Swap(p); {
+	case run >= longRun:
+	case run > 1:
+		lag = min(2*lag, lagMax)
+	default:
+		lag /= 2
+	}
+	s.lag.Store(lag)
+	for n := lag; n > 0; n -= 16 {
+		shm.Pause(int(min(n, 16)))
+	}
+}
+
+// soon notes that what was waited for came at once, as in a stream.
+func (s *spinner) soon() {
+	if s.lag.Load() == 0 {
+		s.lag.Store(lagMin)
+	}
+}
+
+// look calls f until it reports true or the budget is used up.
+func (s *spinner) look(f func() bool) bool {
+	if !shm.CanSpin() {
+		return false
+	}
+	budget := time.Duration(s.budget.Load())
+	begin := time.Now()
+	for n := 1; ; n = min(2*n, 16) {
+		shm.Pause(n)
+		if f() {
+			s.budget.Store(int64(min(2*budget, spinMax)))
+			return true
+		}
+		if time.Since(begin) > budget {
+			s.budget.Store(int64(max(budget/2, spinMin)))
+			return false
+		}
+	}
+}
