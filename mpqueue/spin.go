@@ -29,8 +29,8 @@ const (
 	spinMin = 1 * time.Microsecond
 	spinMax = 20 * time.Microsecond
 	lagMin  = 8
-	lagMax  = 64 // about 1 µs
-	longRun = 64 // messages between two waits that are enough
+	lagMax  = 128 // about 2 µs
+	longRun = 64  // messages between two waits that are enough
 )
 
 func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
