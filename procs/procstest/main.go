@@ -4,6 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +30,8 @@ func Main(m *testing.M) {
 	}
 	procs.Init()
 
-	names, err := os.MkdirTemp(sharedFolder, "shmkit-test-")
+	removeStale()
+	names, err := os.MkdirTemp(sharedFolder, fmt.Sprintf("%s%d-", folderPrefix, os.Getpid()))
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "procstest: %v\n", err)
 		os.Exit(1)
@@ -49,6 +53,23 @@ func Main(m *testing.M) {
 	}
 	os.RemoveAll(names)
 	os.Exit(code)
+}
+
+// folderPrefix begins the names of the tests' folders; the pid follows.
+const folderPrefix = "shmkit-test-"
+
+// removeStale removes the folders of test binaries that were killed, or ended
+// by a panic, and could not do it themselves.
+func removeStale() {
+	entries, _ := os.ReadDir(sharedFolder)
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), folderPrefix)
+		number, _, _ := strings.Cut(rest, "-")
+		pid, err := strconv.Atoi(number)
+		if ok && err == nil && !exists(pid) {
+			os.RemoveAll(filepath.Join(sharedFolder, e.Name()))
+		}
+	}
 }
 
 // allRan reports whether no flag left tests out.

@@ -20,6 +20,9 @@ const (
 
 func signal(pid int, sig syscall.Signal) error { return unix.Kill(pid, sig) }
 
+// exists reports whether there is a process of that number.
+func exists(pid int) bool { return unix.Kill(pid, 0) != unix.ESRCH }
+
 // tasks returns the folders of the threads of a process.
 func tasks(pid int) []string {
 	dirs, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))

@@ -18,6 +18,8 @@ const (
 
 func signal(int, syscall.Signal) error { return errors.ErrUnsupported }
 
+func exists(int) bool { return true }
+
 func blocked(int) int { return 0 }
 
 func stopped(int) bool { return false }
