@@ -75,3 +75,15 @@ func ring(bell *atomic.Uint32, n int) {
 		return
 	}
 }
+
+// alarm wakes everybody to look, whatever the flags say: for the sweep of a
+// process that may have been killed between dropping the flags and waking.
+func alarm(bell *atomic.Uint32) {
+	for {
+		v := bell.Load()
+		if bell.CompareAndSwap(v, silent(v)) {
+			shm.Wake(bell, -1)
+			return
+		}
+	}
+}

@@ -247,7 +247,11 @@ func (c *Cond) Broadcast() {
 
 // sweep tells everybody to look at the condition: dead may have been woken for
 // a signal, or may have changed the condition and not have come to signal it.
-func (c *Cond) sweep(_ *shm.Segment, _ uint32) { c.Broadcast() }
+// It may also have been killed between dropping the flag and waking.
+func (c *Cond) sweep(_ *shm.Segment, _ uint32) {
+	c.change(broadcast)
+	shm.Wake(low(&c.state), -1)
+}
 
 func (c *Cond) check(*shm.Segment) string { return "" }
 

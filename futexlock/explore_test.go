@@ -1,6 +1,7 @@
 package futexlock
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -17,6 +18,16 @@ import (
 //     leaves out the sweep of the dead, a kill can lose a wake.
 //   - From every state, kills or not, can the living still all finish, by their
 //     own moves and by backstops?
+
+var deepFlag = flag.Bool("deep", false, "explore the larger worlds too (minutes, gigabytes)")
+
+// deep leaves a world out of the default run.
+func deep(t *testing.T) {
+	t.Helper()
+	if !*deepFlag {
+		t.Skip("a larger world: run with -deep")
+	}
+}
 
 // moveKind says who makes a move.
 type moveKind int

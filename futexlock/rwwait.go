@@ -349,13 +349,14 @@ func (rw *RWMutex) sweep(s *shm.Segment, dead uint32) {
 	for v := rw.write.Load(); holderOf(v) == dead; v = rw.write.Load() {
 		if rw.write.CompareAndSwap(v, inherited(v, self, 0)) {
 			rw.settle(self, buried)
-			// The dead one may have opened the gate and woken nobody.
-			shm.Wake(&rw.gate, -1)
 			rw.releaseWrite(self)
-			return
+			break
 		}
 	}
 	passOn(&rw.write)
+	// dead may have opened the gate and woken nobody, and somebody may have
+	// succeeded it since.
+	shm.Wake(&rw.gate, -1)
 }
 
 func (rw *RWMutex) check(s *shm.Segment) string {

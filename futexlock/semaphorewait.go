@@ -195,7 +195,8 @@ func (s *Semaphore) wait(ctx context.Context, seg *shm.Segment, n uint32, take f
 		// The flag is up: whatever is freed from here on rings. Pairs with
 		// the load in announce.
 		watch, dying := s.reclaim(seg, lost)
-		if (v&starving == 0 || entitled) && take() {
+		// The flag holds back newcomers, not those who have waited.
+		if (v&starving == 0 || entitled || long) && take() {
 			if v&starving != 0 && (lost || !long) {
 				s.calm()
 			}
@@ -280,8 +281,8 @@ func (s *Semaphore) bequeath(c *atomic.Uint64, v uint64) {
 	}
 }
 
-// sweep frees the permits of dead, and rings in case dead swallowed a wake or
-// owed one.
+// sweep frees the permits of dead, and wakes everybody in case dead swallowed a
+// wake or owed one.
 func (s *Semaphore) sweep(_ *shm.Segment, dead uint32) {
 	cells := s.celled()
 	for i := range cells {
@@ -289,10 +290,7 @@ func (s *Semaphore) sweep(_ *shm.Segment, dead uint32) {
 			s.bequeath(&cells[i], v)
 		}
 	}
-	if s.Value() > 0 {
-		s.calm()
-		ring(&s.bell, -1)
-	}
+	alarm(&s.bell)
 }
 
 func (s *Semaphore) check(seg *shm.Segment) string {

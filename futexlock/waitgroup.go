@@ -274,7 +274,7 @@ func (w *WaitGroup) sweep(s *shm.Segment, dead uint32) {
 		}
 	}
 	passOn(&w.lock)
-	ring(&w.bell, -1)
+	alarm(&w.bell)
 }
 
 func (w *WaitGroup) check(s *shm.Segment) string {
