@@ -32,6 +32,9 @@ func Check(s *Segment) []error {
 	if n := c.wall.lockMapLen.Load(); n > lockMapCap {
 		errs = append(errs, &CorruptError{wallOffset, "length of the lock map", uint64(n), lockMapCap})
 	}
+	if c.arena != nil {
+		errs = append(errs, c.arena.check()...)
+	}
 	run := func(e lockAt) {
 		k := kindByID(e.kind)
 		switch {
@@ -42,7 +45,7 @@ func Check(s *Segment) []error {
 		}
 	}
 	run(lockAt{kind: c.hdr.kind, count: 1})
-	for _, e := range c.lockEntries() {
+	for _, e := range c.allLocks() {
 		run(e)
 	}
 	return errs
@@ -75,8 +78,10 @@ func CheckAll() []error {
 	registry.mu.Lock()
 	var all []*Segment
 	for _, c := range registry.byIno {
-		c.refs++
-		all = append(all, &Segment{core: c})
+		if c.refs > 0 {
+			c.refs++
+			all = append(all, &Segment{core: c})
+		}
 	}
 	registry.mu.Unlock()
 	var errs []error

@@ -11,16 +11,16 @@ import (
 
 var _ = fault.Declare("shm.attach.byte", "shm.attach.locked", "shm.attach.claimed")
 
-// spread is how many slots a segment uses in turn although fewer would do. A
+// slotSpread is how many slots a segment uses in turn although fewer would do. A
 // token that somebody has kept for a long time becomes another process's after
 // 2^18 claims of its slot: so the claims go round. Scans of the table stop at
 // the highest slot ever used; more than this would make them longer.
-const spread = 16
+const slotSpread = 16
 
 // candidates returns the free slots in the order in which to try them: first
 // those whose turn it is, the one that has been free for longest in front.
 func (c *core) candidates() []int {
-	window := max(int(c.wall.highSlot.Load()), spread)
+	window := max(int(c.wall.highSlot.Load()), slotSpread)
 	var free []int
 	for i := 1; i <= len(c.table); i++ {
 		if statusState(c.table[i-1].status.Load()) == slotFree {

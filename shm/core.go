@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edsrzf/mmap-go"
@@ -26,6 +27,7 @@ type core struct {
 	wall  *wall
 	locks []lockEntry
 	table []slot // slot number i is table[i-1]
+	arena *arena // of a segment of kind KindArena
 	me    int    // our slot number
 	self  Token
 	index uint32 // in the address table
@@ -33,6 +35,7 @@ type core struct {
 	refs    int // guarded by registry.mu; 0: being closed
 	slow    passage
 	closed  chan struct{} // closed by Close
+	sentAt  atomic.Uint64 // wall.claims + 1 when a handle was last sent; 0: none that matters
 	sweepMu sync.Mutex
 	sleep   sleepers
 }

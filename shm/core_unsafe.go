@@ -20,6 +20,9 @@ func (c *core) lay() {
 	c.locks = unsafe.Slice((*lockEntry)(unsafe.Add(base, lockMapOffset)), lockMapCap)
 	c.table = unsafe.Slice((*slot)(unsafe.Add(base, slotOffset)), int(c.hdr.slots))
 	c.data = c.mem[c.hdr.dataOff : c.hdr.dataOff+c.hdr.dataSize : c.hdr.dataOff+c.hdr.dataSize]
+	if c.hdr.kind == KindArena {
+		c.arena = newArena(c)
+	}
 }
 
 func (h *header) bytes() []byte {
@@ -45,6 +48,15 @@ func readHeader(f *os.File) (h header, err error) {
 		return h, err
 	}
 	return h, h.check(uint64(fi.Size()))
+}
+
+// claimsIn reads wall.claims of the segment in f; all ones if it cannot be read.
+func claimsIn(f *os.File) uint64 {
+	var b [8]byte
+	if _, err := f.ReadAt(b[:], int64(wallOffset+unsafe.Offsetof(wall{}.claims))); err != nil {
+		return 1<<64 - 1
+	}
+	return binary.NativeEndian.Uint64(b[:])
 }
 
 func (h *header) check(fileSize uint64) error {
@@ -76,6 +88,9 @@ func (h *header) check(fileSize uint64) error {
 		return &CorruptError{Offset: int64(unsafe.Offsetof(h.elems)), Field: "elements", Got: h.elems, Want: h.dataSize / max(h.elemSize, 1)}
 	case h.lockMap != lockMapCap:
 		return &CorruptError{Offset: int64(unsafe.Offsetof(h.lockMap)), Field: "lock map", Got: uint64(h.lockMap), Want: lockMapCap}
+	}
+	if h.kind == KindArena {
+		return h.checkArena()
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ func (c *core) release() error {
 func (c *core) detach() error {
 	c.sleep.wakeAll()
 	c.slow.wait()
+	claims := c.wall.claims.Load()
 	addresses.remove(c)
 	sys.AnchorRemove(&c.table[c.me-1].node)
 
@@ -59,7 +60,17 @@ func (c *core) detach() error {
 	if fault.Enabled {
 		fault.Point("shm.detach.swept")
 	}
-	err = errors.Join(err, c.file.Close()) // releases the byte locks
+	if c.sentAt.Load() == claims+1 {
+		// Nobody has opened what we sent. Our lock goes, the file stays.
+		err = errors.Join(err, sys.UnlockByte(c.file, lockBase+int64(c.me)))
+		file := c.file
+		pinUntil(&pin{
+			opened: func() bool { return claimsIn(file) != claims },
+			drop:   func() { file.Close() },
+		})
+	} else {
+		err = errors.Join(err, c.file.Close()) // releases the byte locks
+	}
 	// Users may still hold pointers into the range. It now is private zero
 	// pages; the range itself goes when nobody can reach c any more.
 	mem := c.mem
@@ -103,13 +114,18 @@ func (c *core) enter() bool { return c.slow.enter() }
 
 func (c *core) leave() { c.slow.leave() }
 
-// again returns one more handle on c; ErrClosed if c is being closed.
-func (c *core) again() (*Segment, error) {
+// again returns one more handle on what s is a handle of; ErrClosed if that is
+// being closed.
+func (s *Segment) again() (*Segment, error) {
+	c := s.core
+	if s.block != 0 && !c.arena.again(s.block-1) {
+		return nil, ErrClosed
+	}
 	registry.mu.Lock()
 	defer registry.mu.Unlock()
 	if c.refs == 0 {
 		return nil, ErrClosed
 	}
 	c.refs++
-	return &Segment{core: c}, nil
+	return &Segment{core: c, block: s.block, gen: s.gen}, nil
 }

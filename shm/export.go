@@ -3,6 +3,8 @@ package shm
 import (
 	"errors"
 	"os"
+	"reflect"
+	"runtime"
 	"sync"
 
 	"shmkit/shm/internal/sys"
@@ -11,42 +13,94 @@ import (
 // Exports are the segments whose handles were encoded during an Export. They
 // stay open, whatever else this process closes, until Release.
 type Exports struct {
-	segs []*Segment
+	objects []*Segment // every object, to hold it
+	segs    []*Segment // one for each segment among them
+}
+
+// object names what a handle leads to.
+type object struct {
+	id    ID
+	block uint32
 }
 
 // exports being collected.
 var exports struct {
 	sync.Mutex
-	all map[*Exports]map[ID]bool
+	all map[*Exports]map[object]bool
 }
 
-// exported notes that a handle of s was encoded.
-func exported(s *Segment) {
+// exported notes that a handle of s was encoded: for the exports that are being
+// collected, and, unless one of them was what it was encoded for, as sent to
+// somebody whom we do not know.
+func exported(s *Segment) error {
 	exports.Lock()
 	defer exports.Unlock()
+	if len(exports.all) == 0 || !insideExport() {
+		s.noteSent()
+	}
+	what := object{s.core.hdr.id, s.block}
 	for e, have := range exports.all {
-		if have[s.core.hdr.id] {
+		if have[what] {
 			continue
 		}
-		again, err := s.core.again()
+		again, err := s.again()
 		if err != nil {
-			continue // closed this moment: the caller of Marshal is told
+			return err
 		}
-		have[s.core.hdr.id] = true
-		e.segs = append(e.segs, again)
+		if !have[object{id: what.id}] {
+			have[object{id: what.id}] = true
+			e.segs = append(e.segs, again)
+		}
+		have[what] = true
+		e.objects = append(e.objects, again)
+	}
+	return nil
+}
+
+func (s *Segment) noteSent() {
+	if s.block != 0 {
+		s.core.arena.noteSent(s.block - 1)
+		return
+	}
+	s.core.sentAt.Store(s.core.wall.claims.Load() + 1)
+}
+
+// insideExport reports whether this goroutine is in the encode of an Export.
+func insideExport() bool {
+	pcs := make([]uintptr, 64)
+	n := runtime.Callers(3, pcs)
+	for ; n == len(pcs); n = runtime.Callers(3, pcs) {
+		pcs = make([]uintptr, 2*len(pcs))
+	}
+	frames := runtime.CallersFrames(pcs[:n])
+	for {
+		f, more := frames.Next()
+		if f.Function == exportName() {
+			return true
+		}
+		if !more {
+			return false
+		}
 	}
 }
+
+// exportName is the name of Export as the runtime gives it.
+var exportName = sync.OnceValue(func() string {
+	return runtime.FuncForPC(reflect.ValueOf(Export).Pointer()).Name()
+})
 
 // Export runs encode and collects every segment whose handle is encoded in this
 // process meanwhile, by encode or by another goroutine: the latter costs a
 // descriptor, no more. Package procs passes them on to the process it starts.
+//
+//go:noinline
 func Export(encode func() error) (*Exports, error) {
 	e := &Exports{}
 	exports.Lock()
 	if exports.all == nil {
-		exports.all = map[*Exports]map[ID]bool{}
+		exports.all = map[*Exports]map[object]bool{}
 	}
-	exports.all[e] = map[ID]bool{}
+	exports.all[e] = map[object]bool{}
 	exports.Unlock()
 
 	err := encode()
@@ -90,9 +144,9 @@ func (e *Exports) IDs() []ID {
 // Release lets the segments go.
 func (e *Exports) Release() error {
 	var errs []error
-	for _, s := range e.segs {
+	for _, s := range e.objects {
 		errs = append(errs, s.Close())
 	}
-	e.segs = nil
+	e.objects, e.segs = nil, nil
 	return errors.Join(errs...)
 }

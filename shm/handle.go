@@ -21,18 +21,25 @@ import (
 //	/proc/PID/fd/N       of the sender
 //	the name             if it has one
 //	any /proc/PID/fd     of another participant
-const refSize = 32 // bytes before the name
+const refSize = 40 // bytes before the name
 
 type ref struct {
 	id   ID
 	kind uint32
 	pid  uint32
 	fd   uint32
-	name string
+	// block is 0 for a whole segment, else a block of an arena, from 1, and
+	// gen its generation.
+	block, gen uint32
+	name       string
 }
 
-func (c *core) ref() ref {
-	return ref{id: c.hdr.id, kind: c.hdr.kind, pid: uint32(os.Getpid()), fd: uint32(c.file.Fd()), name: nameOrEmpty(c.name)}
+func (s *Segment) ref() ref {
+	c := s.core
+	return ref{
+		id: c.hdr.id, kind: c.hdr.kind, pid: uint32(os.Getpid()), fd: uint32(c.file.Fd()),
+		block: s.block, gen: s.gen, name: nameOrEmpty(c.name),
+	}
 }
 
 func nameOrEmpty(path string) string {
@@ -47,18 +54,22 @@ func (r ref) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, r.kind)
 	b = binary.LittleEndian.AppendUint32(b, r.pid)
 	b = binary.LittleEndian.AppendUint32(b, r.fd)
+	b = binary.LittleEndian.AppendUint32(b, r.block)
+	b = binary.LittleEndian.AppendUint32(b, r.gen)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.name)))
 	return append(b, r.name...)
 }
 
 func parseRef(b []byte) (r ref, err error) {
-	if len(b) < refSize || uint64(len(b)) != refSize+uint64(binary.LittleEndian.Uint32(b[28:])) {
+	if len(b) < refSize || uint64(len(b)) != refSize+uint64(binary.LittleEndian.Uint32(b[36:])) {
 		return r, fmt.Errorf("shm: a handle of %d bytes: %w", len(b), ErrCorrupt)
 	}
 	copy(r.id[:], b)
 	r.kind = binary.LittleEndian.Uint32(b[16:])
 	r.pid = binary.LittleEndian.Uint32(b[20:])
 	r.fd = binary.LittleEndian.Uint32(b[24:])
+	r.block = binary.LittleEndian.Uint32(b[28:])
+	r.gen = binary.LittleEndian.Uint32(b[32:])
 	r.name = string(b[refSize:])
 	return r, nil
 }
@@ -81,47 +92,53 @@ func Adopt(id ID, f *os.File) {
 	inherited.files[id] = f
 }
 
-// resolve attaches to the segment that r means.
-func (r ref) resolve(o *options) (*core, error) {
+// resolve returns a handle of what r means, and attaches this process to its
+// segment. The error is a *HandleError.
+func (r ref) resolve(o *options) (*Segment, error) {
 	want := o.expectation()
+	whole := want
+	if r.block != 0 {
+		whole = expectation{kind: KindArena} // want is about the block
+	}
+	c, err := r.attach(whole, o)
+	if err != nil {
+		return nil, &HandleError{r.id, r.name, err}
+	}
+	if r.block != 0 {
+		if err := c.arena.open(r.block-1, r.gen, want); err != nil {
+			c.release()
+			return nil, &HandleError{r.id, r.name, err}
+		}
+	}
+	return &Segment{core: c, block: r.block, gen: r.gen}, nil
+}
+
+// attach finds the segment of r.
+func (r ref) attach(want expectation, o *options) (*core, error) {
 	registry.mu.Lock()
 	if c := registry.byID[r.id]; c != nil {
 		defer registry.mu.Unlock()
 		if err := want.check(&c.hdr); err != nil {
-			return nil, &HandleError{r.id, r.name, err}
+			return nil, err
 		}
 		c.refs++
+		c.sentAt.Store(0) // the receiver of what we sent is ourselves
 		return c, nil
 	}
 	registry.mu.Unlock()
 
 	var errs []error
 	try := func(f *os.File, err error) *core {
+		var c *core
 		if err == nil {
-			var h header
-			if h, err = readHeader(f); err == nil && h.id != r.id {
-				err = fmt.Errorf("the descriptor is another object's now: %w", fs.ErrNotExist)
-			}
-			if err != nil {
-				f.Close()
-			}
+			c, err = r.attachTo(f, want, o)
 		}
-		if err == nil {
-			path := ""
-			if r.name != "" {
-				path, err = pathOf(r.name)
-			}
-			if err == nil {
-				var c *core
-				if c, err = attach(f, path, want, o); err == nil {
-					return c
-				}
-			}
+		if err != nil {
+			errs = append(errs, err)
+			return nil
 		}
-		errs = append(errs, err)
-		return nil
+		return c
 	}
-
 	inherited.Lock()
 	f := inherited.files[r.id]
 	inherited.Unlock()
@@ -136,32 +153,52 @@ func (r ref) resolve(o *options) (*core, error) {
 	if r.name != "" {
 		path, err := pathOf(r.name)
 		if err != nil {
-			return nil, &HandleError{r.id, r.name, err}
+			return nil, err
 		}
 		if c := try(sys.Open(path)); c != nil {
 			return c, nil
 		}
-	} else {
-		var found *core
-		sys.FindMemfd(memfdName(r.id), func(pid, fd int) bool {
-			found = try(sys.OpenFD(pid, fd))
-			return found != nil
-		})
-		if found != nil {
-			return found, nil
-		}
+		return nil, errors.Join(errs...)
 	}
-	return nil, &HandleError{r.id, r.name, errors.Join(errs...)}
+	var found *core
+	sys.FindMemfd(memfdName(r.id), func(pid, fd int) bool {
+		found = try(sys.OpenFD(pid, fd))
+		return found != nil
+	})
+	if found == nil {
+		return nil, errors.Join(errs...)
+	}
+	return found, nil
 }
 
-// MarshalBinary encodes the handle: a reference of 32 bytes and the name. The
+// attachTo attaches to the segment in f, if it is the one that r means. It takes
+// ownership of f.
+func (r ref) attachTo(f *os.File, want expectation, o *options) (*core, error) {
+	path := ""
+	h, err := readHeader(f)
+	if err == nil && h.id != r.id {
+		err = fmt.Errorf("the descriptor is another object's now: %w", fs.ErrNotExist)
+	}
+	if err == nil && r.name != "" {
+		path, err = pathOf(r.name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return attach(f, path, want, o)
+}
+
+// MarshalBinary encodes the handle: a reference of 40 bytes and the name. The
 // receiver can resolve it while any process that it can see has the segment.
 func (s *Segment) MarshalBinary() ([]byte, error) {
 	if s.core == nil || s.Closed() {
 		return nil, wrap("marshal", "", ErrClosed)
 	}
-	exported(s)
-	return s.core.ref().append(nil), nil
+	if err := exported(s); err != nil {
+		return nil, wrap("marshal", s.Name(), err)
+	}
+	return s.ref().append(nil), nil
 }
 
 // UnmarshalBinary makes s a handle of the segment that b refers to, and attaches
@@ -182,11 +219,11 @@ func (s *Segment) unmarshal(b []byte, opts ...Option) error {
 	if err != nil {
 		return err
 	}
-	c, err := r.resolve(makeOptions(opts))
+	n, err := r.resolve(makeOptions(opts))
 	if err != nil {
 		return err
 	}
-	s.core = c
+	s.core, s.block, s.gen = n.core, n.block, n.gen
 	return nil
 }
 

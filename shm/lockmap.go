@@ -23,11 +23,7 @@ func (c *core) lockEntries() []lockAt {
 		if kd := kindByID(k); kd != nil && kd.Type != nil {
 			size = uint64(kd.Type.Size())
 		}
-		// A peer may have damaged the entry: nothing outside the payload.
-		if a.count == 0 || a.off > c.hdr.dataSize || size > c.hdr.dataSize-a.off {
-			continue
-		}
-		if a.count > 1 && (a.stride < size || (c.hdr.dataSize-a.off-size)/a.stride < a.count-1) {
+		if !a.within(size, c.hdr.dataSize) {
 			continue
 		}
 		all = append(all, a)
@@ -35,28 +31,44 @@ func (c *core) lockEntries() []lockAt {
 	return all
 }
 
+// within reports whether all locks of a, size bytes each, lie within total bytes:
+// a peer may have damaged the entry.
+func (a lockAt) within(size, total uint64) bool {
+	if a.count == 0 || size > total || a.off > total-size {
+		return false
+	}
+	return a.count == 1 || a.stride >= size && (total-a.off-size)/a.stride >= a.count-1
+}
+
 // addLocks makes the locks of n values of layout l from off on known to the
 // sweep, unless they are known already.
-func (c *core) addLocks(l Layout, off, n int) error {
+func (c *core) addLocks(l Layout, off, n int) (err error) {
 	for _, lk := range l.locks {
-		switch {
-		case n == 1:
-			if err := c.addLock(lockAt{lk.kind, uint64(off) + lk.off, lk.stride, lk.count}); err != nil {
-				return err
+		lk.off += uint64(off)
+		spreadLocks(lk, uint64(l.Size), n, func(e lockAt) {
+			if err == nil {
+				err = c.addLock(e)
 			}
-		case lk.count == 1:
-			if err := c.addLock(lockAt{lk.kind, uint64(off) + lk.off, uint64(l.Size), uint64(n)}); err != nil {
-				return err
-			}
-		default: // an array of locks in each of n values: one entry for each place in the array
-			for i := range lk.count {
-				if err := c.addLock(lockAt{lk.kind, uint64(off) + lk.off + i*lk.stride, uint64(l.Size), uint64(n)}); err != nil {
-					return err
-				}
-			}
+		})
+	}
+	return err
+}
+
+// spreadLocks gives put the entries for the locks lk of one value, in n values
+// of size bytes: an array of locks in each of n values is one entry for each
+// place in the array.
+func spreadLocks(lk lockAt, size uint64, n int, put func(lockAt)) {
+	switch {
+	case n == 0:
+	case n == 1:
+		put(lk)
+	case lk.count == 1:
+		put(lockAt{lk.kind, lk.off, size, uint64(n)})
+	default:
+		for i := range lk.count {
+			put(lockAt{lk.kind, lk.off + i*lk.stride, size, uint64(n)})
 		}
 	}
-	return nil
 }
 
 func (c *core) addLock(a lockAt) error {
@@ -77,6 +89,28 @@ func (c *core) addLock(a lockAt) error {
 	// have used them.
 	e.kind.Store(a.kind)
 	return nil
+}
+
+// sweptLocks returns the locks that the participant in slot i may have used.
+func (c *core) sweptLocks(i int) []lockAt {
+	all := c.lockEntries()
+	if c.arena != nil {
+		c.arena.each(i, func(b uint32) { all = append(all, c.arena.locks(b)...) })
+	}
+	return all
+}
+
+// allLocks returns the locks that some participant may use.
+func (c *core) allLocks() []lockAt {
+	all := c.lockEntries()
+	if c.arena != nil {
+		for b := range c.arena.blocks {
+			if c.arena.heldByAny(b) {
+				all = append(all, c.arena.locks(b)...)
+			}
+		}
+	}
+	return all
 }
 
 // covers reports whether every lock of a is one of e.

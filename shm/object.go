@@ -23,6 +23,10 @@ func New[T any](opts ...Option) (*Object[T], error) {
 	if err != nil {
 		return nil, wrap("new", "", err)
 	}
+	if makeOptions(opts).wantsArena(l, 1, max(l.Size, 1)) {
+		s, err := newSmall(KindObject, l, 1, max(l.Size, 1))
+		return objectIn[T](s, wrap("new", "", err))
+	}
 	s, err := NewSegment(max(l.Size, 1), withObject(l, opts)...)
 	return objectIn[T](s, err)
 }
@@ -70,6 +74,9 @@ func withObject(l Layout, opts []Option) []Option {
 func objectIn[T any](s *Segment, err error) (*Object[T], error) {
 	if err != nil {
 		return nil, err
+	}
+	if s.block != 0 {
+		return &Object[T]{seg: s, value: valueIn[T](s.core.arena, s.block-1)}, nil
 	}
 	v, err := At[T](s, 0)
 	if err != nil {

@@ -21,6 +21,8 @@ import (
 // The zero Segment is good for UnmarshalBinary and UnmarshalText only.
 type Segment struct {
 	core   *core
+	block  uint32 // of an arena, from 1; 0: the whole segment
+	gen    uint32 // of the block
 	closed atomic.Bool
 }
 
@@ -224,7 +226,11 @@ func (s *Segment) Participants() []Participant {
 // Slots returns the highest slot number that was ever taken: who scans per-slot
 // tables stops there.
 func (s *Segment) Slots() int {
-	return int(min(s.core.wall.highSlot.Load(), uint32(len(s.core.table))))
+	return s.core.highSlot()
+}
+
+func (c *core) highSlot() int {
+	return int(min(c.wall.highSlot.Load(), uint32(len(c.table))))
 }
 
 // Cells is the number of words that each participant slot keeps for the kind of
@@ -255,6 +261,9 @@ func (s *Segment) Sweep() int {
 // Close may be called again; it then does nothing.
 func (s *Segment) Close() error {
 	if s.core == nil || s.closed.Swap(true) {
+		return nil
+	}
+	if s.block != 0 && s.core.arena.close(s.block-1) {
 		return nil
 	}
 	return wrap("close", s.Name(), s.core.release())

@@ -15,7 +15,7 @@ func TestObject(t *testing.T) {
 	o, err := shm.New[struct {
 		N atomic.Int64
 		A [10]uint32
-	}]()
+	}](shm.WithOwnSegment())
 	if err != nil {
 		t.Fatal(err)
 	}

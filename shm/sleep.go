@@ -100,11 +100,20 @@ func (l *sleepers) remove(s *sleeper) {
 	l.mu.Unlock()
 }
 
-func (l *sleepers) wakeAll() {
+func (l *sleepers) wakeAll() { l.wakeIf(func(*sleeper) bool { return true }) }
+
+// wakeWithin wakes those that sleep on words from lo to hi of the payload of c.
+func (l *sleepers) wakeWithin(c *core, lo, hi uint64) {
+	l.wakeIf(func(s *sleeper) bool { off := c.offsetOf(s.word); return off >= lo && off < hi })
+}
+
+func (l *sleepers) wakeIf(f func(*sleeper) bool) {
 	l.mu.Lock()
-	all := make([]*sleeper, 0, len(l.all))
+	var all []*sleeper
 	for s := range l.all {
-		all = append(all, s)
+		if f(s) {
+			all = append(all, s)
+		}
 	}
 	l.mu.Unlock()
 	for _, s := range all {
@@ -141,7 +150,7 @@ func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, ow
 	sl := &sleeper{word: word, val: val, bits: 1 << (nextBit.Add(1) % 32)}
 	c.sleep.add(sl)
 	defer c.sleep.remove(sl)
-	if c.slow.isShut() {
+	if c.slow.isShut() || c.arena != nil && !c.arena.isOpen(c.offsetOf(word)) {
 		return Closed // Close may have looked before we were there to be woken
 	}
 	if ctx != nil && ctx.Done() != nil {

@@ -19,6 +19,10 @@ func NewSlice[T any](n int, opts ...Option) (*Slice[T], error) {
 	if err != nil {
 		return nil, wrap("new slice", "", err)
 	}
+	if makeOptions(opts).wantsArena(l, n, size) {
+		s, err := newSmall(KindSlice, l, n, size)
+		return sliceIn[T](s, wrap("new slice", "", err))
+	}
 	s, err := NewSegment(size, withSlice(l, n, opts)...)
 	return sliceIn[T](s, err)
 }
@@ -62,12 +66,26 @@ func sliceIn[T any](s *Segment, err error) (*Slice[T], error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.block != 0 {
+		return sliceOfBlock[T](s)
+	}
 	d, err := SliceAt[T](s, 0, s.Elems())
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	return &Slice[T]{seg: s, data: d}, nil
+}
+
+func sliceOfBlock[T any](s *Segment) (*Slice[T], error) {
+	a := s.core.arena
+	d := &a.descs[s.block-1]
+	n, size := d.elems, d.elemSize // once: a peer may damage them
+	if n > mostBlocks || n*size > uint64(a.size) {
+		s.Close()
+		return nil, &CorruptError{Field: "elements of a block", Got: n, Want: uint64(a.size)}
+	}
+	return &Slice[T]{seg: s, data: sliceInBlock[T](a, s.block-1, int(n))}, nil
 }
 
 // Data returns the values. Every process sees the same ones. The slice is valid

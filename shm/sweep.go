@@ -24,7 +24,7 @@ func (c *core) sweepDead(pid int) (freed int) {
 	// goroutines of one process from each other.
 	c.sweepMu.Lock()
 	defer c.sweepMu.Unlock()
-	for i := 1; i <= int(min(c.wall.highSlot.Load(), uint32(len(c.table)))); i++ {
+	for i := 1; i <= c.highSlot(); i++ {
 		s := &c.table[i-1]
 		st := s.status.Load()
 		if i == c.me || statusState(st) == slotFree || pid != 0 && s.pid.Load() != uint32(pid) {
@@ -84,7 +84,7 @@ func (c *core) runHooks(dead Token) bool {
 	if own == nil {
 		return false
 	}
-	entries := c.lockEntries()
+	entries := c.sweptLocks(dead.Slot())
 	for _, e := range entries {
 		if k := kindByID(e.kind); k == nil || k.Sweep == nil {
 			return false
@@ -98,6 +98,9 @@ func (c *core) runHooks(dead Token) bool {
 			fault.Point("shm.sweep.lock")
 		}
 		kindByID(e.kind).Sweep(seg, e.off, e.stride, e.count, dead)
+	}
+	if c.arena != nil {
+		c.arena.clearRow(dead.Slot())
 	}
 	return true
 }

@@ -1,0 +1,72 @@
+package shm
+
+import (
+	"sync"
+	"time"
+)
+
+// A handle that was sent may arrive when its sender has closed the object
+// already. So a sender that closes an object whose handle has travelled, and
+// that nobody has opened since, keeps it pinned: a segment by its descriptor, a
+// block of an arena by its bit. A pin ends when some process has opened the
+// object, or when maxPins newer ones have come.
+type pin struct {
+	opened func() bool // somebody has opened the object since it was sent
+	drop   func()
+}
+
+// maxPins bounds the objects that a process keeps only for receivers that may
+// never come.
+const maxPins = 64
+
+var pins struct {
+	sync.Mutex
+	all   []*pin // oldest first
+	armed bool
+	pause time.Duration
+}
+
+const (
+	firstPinLook = 20 * time.Millisecond
+	lastPinLook  = time.Second
+)
+
+// pinUntil keeps p.
+func pinUntil(p *pin) {
+	pins.Lock()
+	defer pins.Unlock()
+	pins.all = append(pins.all, p)
+	if len(pins.all) > maxPins {
+		oldest := pins.all[0]
+		pins.all = append([]*pin(nil), pins.all[1:]...)
+		go oldest.drop() // it takes locks that our caller may hold
+	}
+	pins.pause = firstPinLook
+	if !pins.armed {
+		pins.armed = true
+		time.AfterFunc(firstPinLook, lookAtPins)
+	}
+}
+
+// lookAtPins drops the pins whose objects have been opened. It runs as long as
+// there are pins, less and less often.
+func lookAtPins() {
+	pins.Lock()
+	var keep, over []*pin
+	for _, p := range pins.all {
+		if p.opened() {
+			over = append(over, p)
+		} else {
+			keep = append(keep, p)
+		}
+	}
+	pins.all = keep
+	if pins.armed = len(keep) > 0; pins.armed {
+		pins.pause = min(2*pins.pause, lastPinLook)
+		time.AfterFunc(pins.pause, lookAtPins)
+	}
+	pins.Unlock()
+	for _, p := range over {
+		p.drop()
+	}
+}
