@@ -66,6 +66,7 @@ func Tasks(o Options) []Task {
 	tasks = append(tasks, latencyTasks(o)...)
 	tasks = append(tasks, Task{Name: "limit", Run: func(ctx context.Context) ([]Row, error) { return limits(ctx, o.Limit, o.effort()) }})
 	tasks = append(tasks, lockTasks(o)...)
+	tasks = append(tasks, crashTasks(o)...)
 	kept := tasks[:0]
 	for _, t := range tasks {
 		if o.matches(t.Name) {
@@ -189,6 +190,36 @@ func lockTasks(o Options) []Task {
 			Name: "process/impl=" + impl,
 			Run: func(ctx context.Context) ([]Row, error) {
 				r, err := launchRow(ctx, impl, times)
+				return []Row{r}, err
+			},
+		})
+	}
+	return tasks
+}
+
+// crashTasks kill a producer, a consumer, and the holder of a lock.
+func crashTasks(o Options) []Task {
+	times, patience := 50, 5*time.Second
+	if o.Quick {
+		times, patience = 5, time.Second
+	}
+	var tasks []Task
+	for _, scene := range []string{"producer", "consumer"} {
+		for _, k := range rival.All() {
+			tasks = append(tasks, Task{
+				Name: fmt.Sprintf("crash-%s/impl=%s", scene, k.Name),
+				Run: func(ctx context.Context) ([]Row, error) {
+					r, err := crashRow(ctx, k.Name, scene, times, patience)
+					return []Row{r}, err
+				},
+			})
+		}
+	}
+	for _, impl := range []string{"futexlock", "flock", "py-lock"} {
+		tasks = append(tasks, Task{
+			Name: "crash-holder/impl=" + impl,
+			Run: func(ctx context.Context) ([]Row, error) {
+				r, err := heirRow(ctx, impl, times, patience)
 				return []Row{r}, err
 			},
 		})
