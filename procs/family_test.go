@@ -73,7 +73,7 @@ var member = procs.Register("member", func(ctx context.Context, a memberArgs) er
 		a.Flag.Value().Raised.Add(1)
 	case busy:
 		a.Flag.Value().Raised.Add(1)
-		for {
+		for spins := 0; ; spins++ {
 		}
 	default:
 		a.Flag.Value().Raised.Add(1)

@@ -382,7 +382,7 @@ func TestAuthKeyIsNotShown(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		shown = append(shown, fmt.Sprintf(verb, p), fmt.Sprintf(verb, []*procs.Process{p}))
 	}
-	text, _ := json.Marshal(p)
+	text, _ := json.Marshal([]any{p})
 	var encoded bytes.Buffer
 	gob.NewEncoder(&encoded).Encode(p)
 	shown = append(shown, string(text), encoded.String())

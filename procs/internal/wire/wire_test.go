@@ -53,7 +53,7 @@ type everything struct {
 	Nil     *everything
 	Chan    chan int
 	Func    func()
-	mu      sync.Mutex
+	hidden  int
 	embedded
 	Named
 }
@@ -87,6 +87,9 @@ func TestEverything(t *testing.T) {
 	got := roundTrip(t, want)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v, want\n%+v", got, want)
+	}
+	if want.hidden != 0 || got.hidden != 0 {
+		t.Error("zero became something")
 	}
 	if got.PP == nil || *got.PP == nil || **got.PP != 0 {
 		t.Error("a pointer to zero did not arrive as one")
@@ -128,7 +131,7 @@ type hidden struct{ secret int }
 
 type unregistered struct{ A int }
 
-type bad struct{ ok bool }
+type bad struct{}
 
 func (b bad) MarshalText() ([]byte, error)  { return nil, errors.New("no text today") }
 func (b *bad) UnmarshalText(t []byte) error { return nil }
