@@ -40,8 +40,9 @@ type holding struct {
 	Count  int
 	Box    *shm.Object[lockBox]
 	Board  *shm.Object[board]
-	Path   string // of the file, for flock
-	Inside int    // goroutines that contend, in one process
+	Path   string                      // of the file, for flock
+	Inside int                         // goroutines that contend, in each process
+	Locks  *shm.Slice[futexlock.Mutex] // nil, or as many to lock one after the other
 }
 
 var holder = procs.Register("bench.matrix.holder", func(ctx context.Context, h holding) error { return h.hold(ctx) })
@@ -86,7 +87,13 @@ func (h holding) hold(ctx context.Context) error {
 	var group sync.WaitGroup
 	errs := make([]error, max(1, h.Inside))
 	for i := range errs {
-		group.Go(func() { errs[i] = h.contend(lock, unlock) })
+		group.Go(func() {
+			if h.Locks != nil {
+				errs[i] = h.wander()
+			} else {
+				errs[i] = h.contend(lock, unlock)
+			}
+		})
 	}
 	group.Wait()
 	h.Box.Value().Last[h.Number].At = machine.Now()
@@ -109,12 +116,42 @@ func (h holding) contend(lock, unlock func() error) error {
 	return nil
 }
 
-// holdOnce lets n holders take the lock count times each and returns how long
-// one of these took.
-func holdOnce(ctx context.Context, impl string, n, count int) (_ sample, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, endless, fmt.Errorf("lock/impl=%s: no end after %v", impl, endless))
+// wander takes one lock after the other, in an order that no cache foresees.
+func (h holding) wander() error {
+	locks := h.Locks.Data()
+	for i := range h.Count {
+		m := &locks[mix(uint64(i*maxProducers+h.Number))>>32*uint64(len(locks))>>32]
+		if err := m.Lock(); err != nil {
+			return err
+		}
+		m.Unlock()
+	}
+	return nil
+}
+
+// crowd says who contends for what.
+type crowd struct {
+	impl       string
+	processes  int // 0: two, or one for a lock that cannot leave its process
+	goroutines int // of all processes together; 0: one each
+	count      int // times that each goroutine takes the lock
+	locks      int // 0: one
+}
+
+// holdOnce lets the crowd take the lock and returns how long that took.
+func holdOnce(ctx context.Context, w crowd) (_ sample, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, endless, fmt.Errorf("lock/impl=%s: no end after %v", w.impl, endless))
 	defer cancel()
-	h := holding{Impl: impl, Count: count}
+	if w.processes == 0 {
+		w.processes = 2
+	}
+	if w.goroutines == 0 {
+		w.goroutines = w.processes
+	}
+	if w.impl == "sync" {
+		w.processes = 1
+	}
+	h := holding{Impl: w.impl, Count: w.count, Inside: max(1, w.goroutines/w.processes)}
 	if h.Box, err = shm.New[lockBox](shm.WithOwnSegment()); err != nil {
 		return sample{}, err
 	}
@@ -123,7 +160,13 @@ func holdOnce(ctx context.Context, impl string, n, count int) (_ sample, err err
 		return sample{}, err
 	}
 	defer h.Board.Close()
-	if impl == "flock" {
+	if w.locks > 0 {
+		if h.Locks, err = shm.NewSlice[futexlock.Mutex](w.locks); err != nil {
+			return sample{}, err
+		}
+		defer h.Locks.Close()
+	}
+	if w.impl == "flock" {
 		f, err := os.CreateTemp("", "shmkit-bench")
 		if err != nil {
 			return sample{}, err
@@ -132,31 +175,23 @@ func holdOnce(ctx context.Context, impl string, n, count int) (_ sample, err err
 		defer f.Close()
 		h.Path = f.Name()
 	}
-	processes := n
-	if impl == "sync" {
-		processes, h.Inside = 1, n
-	}
 	crew := stage.NewCrew(ctx)
 	var group sync.WaitGroup
 	var cells []*stage.Cell
-	for i := range processes {
+	for i := range w.processes {
 		h.Number = i
 		cells = append(cells, &h.Board.Value().Workers[i].Cell)
 		crew.Start(holder.Process(h, procs.Name(fmt.Sprintf("holder-%d", i)), procs.Daemon()), &group)
 	}
-	var begin int64
-	if stage.Await(crew.Context(), cells...) {
-		begin = machine.Now()
-		h.Board.Value().Gate.Set()
-	}
+	begin := open(crew, orders{Board: h.Board}, cells...)
 	if err := crew.Wait(); err != nil {
-		return sample{}, fmt.Errorf("lock/impl=%s: %w", impl, err)
+		return sample{}, fmt.Errorf("lock/impl=%s: %w", w.impl, err)
 	}
-	if got, want := h.Box.Value().Count, uint64(n*count); impl != "futexlock-rlock" && got != want {
-		return sample{}, fmt.Errorf("lock/impl=%s: counted %d, not %d: two were inside at once", impl, got, want)
+	s := sample{messages: w.processes * h.Inside * w.count}
+	if got := h.Box.Value().Count; w.impl != "futexlock-rlock" && w.locks == 0 && got != uint64(s.messages) {
+		return sample{}, fmt.Errorf("lock/impl=%s: counted %d, not %d: two were inside at once", w.impl, got, s.messages)
 	}
-	s := sample{messages: n * count}
-	for i := range processes {
+	for i := range w.processes {
 		s.time = max(s.time, time.Duration(h.Box.Value().Last[i].At-begin))
 	}
 	s.used, _ = stage.Sum(cells...)
@@ -172,34 +207,18 @@ func lockRow(ctx context.Context, impl string, n int, e Effort) (Row, error) {
 	if impl == "py-lock" && pythonPath() == "" {
 		return skipped(c, "no python3 on this machine"), nil
 	}
-	once := func(count int) (sample, error) { return holdOnce(ctx, impl, n, count) }
+	once := func(count int) (sample, error) {
+		return holdOnce(ctx, crowd{impl: impl, processes: n, goroutines: n, count: max(1, count/n)})
+	}
 	if impl == "py-lock" {
 		once = func(count int) (sample, error) {
-			a, err := python(ctx, pythonArgs{What: "lock", Producers: n, Count: count})
+			a, err := python(ctx, pythonArgs{What: "lock", Producers: n, Count: max(1, count/n)})
 			s := sample{time: time.Duration(a.Seconds * 1e9), messages: a.Messages}
 			s.used.CPU = -1
 			return s, err
 		}
 	}
-	count := 500
-	for range 2 {
-		s, err := once(count)
-		if err != nil {
-			return Row{}, err
-		}
-		count = max(1, int(min(1e8, float64(count)*float64(e.Time)/float64(max(s.time, time.Microsecond)))))
-	}
-	var samples []sample
-	for range e.Repeats {
-		s, err := once(count)
-		if err != nil {
-			return Row{}, err
-		}
-		samples = append(samples, s)
-	}
-	r := rowOf(c)
-	r.fill(samples)
-	r.BytesPerS = nil
+	r, err := growth(c, e, 2000, once)
 	r.Procs = fmt.Sprint(n)
-	return r, nil
+	return r, err
 }

@@ -67,6 +67,7 @@ func Tasks(o Options) []Task {
 	tasks = append(tasks, Task{Name: "limit", Run: func(ctx context.Context) ([]Row, error) { return limits(ctx, o.Limit, o.effort()) }})
 	tasks = append(tasks, lockTasks(o)...)
 	tasks = append(tasks, crashTasks(o)...)
+	tasks = append(tasks, growTasks(o)...)
 	kept := tasks[:0]
 	for _, t := range tasks {
 		if o.matches(t.Name) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -137,9 +138,8 @@ func judge(o orders, begin int64) (sample, error) {
 	}
 	s.bytes = s.bytes * int64(s.messages) / int64(min(o.Count, len(p.sizes)))
 	s.time = time.Duration(last - begin)
-	if only := cells[len(cells)-1:]; !cells[0].Ready() {
-		cells = only // All parts were played by one process.
-	}
+	// Where one process played all parts, only its cell was used.
+	cells = slices.DeleteFunc(cells, func(c *stage.Cell) bool { return !c.Ready() })
 	s.used, s.calls = stage.Sum(cells...)
 	return s, nil
 }
