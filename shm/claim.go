@@ -17,27 +17,17 @@ var _ = fault.Declare("shm.attach.byte", "shm.attach.locked", "shm.attach.claime
 // the highest slot ever used; more than this would make them longer.
 const slotSpread = 16
 
-// candidates returns the free slots in the order in which to try them: first
-// those whose turn it is, the one that has been free for longest in front.
-func (c *core) candidates() []int {
-	window := max(int(c.wall.highSlot.Load()), slotSpread)
+// candidates returns the free slots from lo to hi, the one that has been free
+// for longest in front.
+func (c *core) candidates(lo, hi int) []int {
 	var free []int
-	for i := 1; i <= len(c.table); i++ {
+	for i := lo; i <= hi; i++ {
 		if statusState(c.table[i-1].status.Load()) == slotFree {
 			free = append(free, i)
 		}
 	}
-	beyond := func(i int) int {
-		if i > window {
-			return i
-		}
-		return 0
-	}
-	slices.SortFunc(free, func(i, j int) int {
-		return cmp.Or(
-			cmp.Compare(beyond(i), beyond(j)),
-			cmp.Compare(c.table[i-1].freed.Load(), c.table[j-1].freed.Load()),
-			cmp.Compare(i, j))
+	slices.SortStableFunc(free, func(i, j int) int {
+		return cmp.Compare(c.table[i-1].freed.Load(), c.table[j-1].freed.Load())
 	})
 	return free
 }
@@ -45,33 +35,45 @@ func (c *core) candidates() []int {
 // claim takes a free slot: byte lock first, then the status, so that whoever
 // sees the claim finds the lock held.
 func (c *core) claim() (int, uint32, error) {
+	window := min(max(c.highSlot(), slotSpread), len(c.table))
 	for round := range 2 {
-		for _, i := range c.candidates() {
-			s := &c.table[i-1]
-			ok, err := sys.TryLockByte(c.file, lockBase+int64(i), false)
-			if err != nil {
-				return 0, 0, err
-			}
-			if !ok {
-				continue // another newcomer, or one that left and still has to close its file
-			}
-			if fault.Enabled {
-				fault.Point("shm.attach.byte")
-			}
-			st := s.status.Load()
-			inc := nextInc(statusInc(st) & incMask)
-			if statusState(st) == slotFree && s.status.CompareAndSwap(st, statusOf(inc, slotClaiming)) {
-				c.wall.claims.Add(1)
-				if fault.Enabled {
-					fault.Point("shm.attach.locked")
+		// First those whose turn it is, then those that were never used:
+		// not to look at the latter saves page faults.
+		for _, part := range [][2]int{{1, window}, {window + 1, len(c.table)}} {
+			for _, i := range c.candidates(part[0], part[1]) {
+				inc, err := c.claimSlot(i)
+				if err != nil || inc != 0 {
+					return i, inc, err
 				}
-				return i, inc, nil
 			}
-			sys.UnlockByte(c.file, lockBase+int64(i))
 		}
 		if round == 0 {
 			c.sweepDead(0)
 		}
 	}
 	return 0, 0, fmt.Errorf("%w: all %d slots are taken by living processes", ErrTooManyParticipants, len(c.table))
+}
+
+// claimSlot takes slot i and returns its new incarnation, or 0 if another was
+// faster.
+func (c *core) claimSlot(i int) (inc uint32, _ error) {
+	ok, err := sys.TryLockByte(c.file, lockBase+int64(i), false)
+	if err != nil || !ok { // a newcomer has it, or one that left and still has to close its file
+		return 0, err
+	}
+	if fault.Enabled {
+		fault.Point("shm.attach.byte")
+	}
+	s := &c.table[i-1]
+	st := s.status.Load()
+	inc = nextInc(statusInc(st) & incMask)
+	if statusState(st) != slotFree || !s.status.CompareAndSwap(st, statusOf(inc, slotClaiming)) {
+		sys.UnlockByte(c.file, lockBase+int64(i))
+		return 0, nil
+	}
+	c.wall.claims.Add(1)
+	if fault.Enabled {
+		fault.Point("shm.attach.locked")
+	}
+	return inc, nil
 }

@@ -96,8 +96,13 @@ func (c *core) confirm(t Token) bool {
 		return true
 	}
 	held, err := sys.BytesHeld(c.file, lockBase+int64(t.Slot()), 1)
-	if err != nil || held && !s.stopped() {
+	if err != nil {
 		return false // without an answer from the kernel nobody is dead
+	}
+	// Who holds its lock may yet be past its last store. That costs a look
+	// at every thread, so only if the bell says so, or there is no bell.
+	if l := s.live.Load(); held && (l != 0 && l&liveDied == 0 || !s.stopped()) {
+		return false
 	}
 	s.status.CompareAndSwap(st, statusOf(t.Incarnation(), slotDead))
 	return c.dead(t)

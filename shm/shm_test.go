@@ -140,30 +140,3 @@ func TestPointers(t *testing.T) {
 		t.Log(err)
 	}
 }
-
-func BenchmarkNew(b *testing.B) {
-	for b.Loop() {
-		o, err := shm.New[int64]()
-		if err != nil {
-			b.Fatal(err)
-		}
-		o.Close()
-	}
-}
-
-func BenchmarkFind(b *testing.B) {
-	o, _ := shm.New[int64]()
-	defer o.Close()
-	v := o.Value()
-	for b.Loop() {
-		shm.Find(v)
-	}
-}
-func BenchmarkDead(b *testing.B) {
-	o, _ := shm.New[int64]()
-	defer o.Close()
-	s := o.Segment()
-	for b.Loop() {
-		s.Dead(s.Self())
-	}
-}
