@@ -19,6 +19,8 @@ func dispatch(ctx context.Context, args []string) error {
 		switch args[0] {
 		case "matrix":
 			return runMatrix(ctx, args[1:])
+		case "report":
+			return runTables(args[1:])
 		}
 	}
 	o, err := parseOptions(args)

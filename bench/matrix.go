@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"shmkit/bench/internal/machine"
 	"shmkit/bench/internal/matrix"
+	"shmkit/bench/internal/results"
 )
 
 //go:embed testdata/limit.c
@@ -23,7 +25,7 @@ const matrixUsage = `go run ./bench matrix measures every rival that is found on
   -only NAMES  only what has one of these in its name, separated by commas
   -list        print the names of what would be measured
   -json        print the rows as one JSON list
-  -out FILE    where the raw results go (default bench/results/; "" for none)
+  -out DIR     the folder for the raw results (default bench/results for a full run, else none)
 `
 
 // matrixOptions are what the command line of the matrix says.
@@ -41,7 +43,7 @@ func parseMatrix(args []string) (matrixOptions, error) {
 	f.StringVar(&o.Only, "only", "", "")
 	f.BoolVar(&o.list, "list", false, "")
 	f.BoolVar(&o.json, "json", false, "")
-	f.StringVar(&o.out, "out", "bench/results/", "")
+	f.StringVar(&o.out, "out", "", "")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		o.help = true
 		_, err := fmt.Fprint(os.Stdout, matrixUsage)
@@ -51,6 +53,12 @@ func parseMatrix(args []string) (matrixOptions, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("matrix: unknown argument %q (go run ./bench matrix -h lists the flags)", f.Arg(0))
+	}
+	if o.out == "" && !o.Quick && o.Only == "" {
+		o.out = "bench/results"
+		if _, err := os.Stat("bench"); err != nil {
+			return o, errors.New("matrix: run it in the folder above bench, where its results go, or say -out DIR")
+		}
 	}
 	return o, nil
 }
@@ -75,29 +83,53 @@ func runMatrix(ctx context.Context, args []string) error {
 	bar := newProgress()
 	bar.steps = len(tasks)
 	defer bar.clear()
-	var rows []matrix.Row
+	file := results.File{Machine: machine.Describe(), Quick: o.Quick, Only: o.Only}
+	begin, steal := time.Now(), machine.WatchSteal()
 	for _, t := range tasks {
 		bar.begin(t.Name, 1)
-		r, err := t.Run(ctx)
+		rows, err := t.Run(ctx)
 		if err != nil {
 			return err
 		}
 		bar.done()
 		bar.clear()
-		rows = append(rows, r...)
+		file.Rows = append(file.Rows, rows...)
 		if !o.json {
-			for _, r := range r {
+			for _, r := range rows {
 				fmt.Println(matrix.Line(r))
 			}
 		}
 	}
+	bar.clear()
+	file.Steal, file.Seconds = steal.Percent(), time.Since(begin).Seconds()
+	return o.publish(&file)
+}
+
+// publish prints what is left to print and keeps the raw results.
+func (o matrixOptions) publish(file *results.File) error {
 	if o.json {
-		b, err := json.MarshalIndent(rows, "", "  ")
+		b, err := json.MarshalIndent(file.Rows, "", "  ")
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Println(string(b))
+		if _, err := fmt.Println(string(b)); err != nil {
+			return err
+		}
+	} else {
+		fmt.Printf("\n%s\n%d rows in %.0f s\n", file.Machine, len(file.Rows), file.Seconds)
+		if noise := file.Noise(); noise != "" {
+			fmt.Printf("warning: %s\n", noise)
+		}
+	}
+	if o.out == "" {
+		return nil
+	}
+	path, err := file.Save(o.out)
+	if err != nil {
 		return err
+	}
+	if !o.json {
+		fmt.Printf("raw results: %s (go run ./bench report makes tables and plots of them)\n", path)
 	}
 	return nil
 }

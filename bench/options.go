@@ -32,6 +32,9 @@ const usage = `go run ./bench sends every file of a folder through pipes and thr
   -seed N         which processes, and when (default: drawn, and printed)
   -json           print one JSON object instead of the table
   -report FILE    where the page with the plots goes (default report.html; "" for none)
+
+go run ./bench matrix measures every rival on this machine; go run ./bench report makes tables of its results.
+Both tell their flags with -h.
 `
 
 // parseOptions reads the arguments. Its errors are one line each.
