@@ -118,7 +118,7 @@ func createNamed(name string, size int, o *options) (*core, error) {
 	h := newHeader(size, o)
 	f, err := sys.TempFile(folder(), o.mode)
 	if err != nil {
-		return nil, err
+		return nil, noSpace(err, int64(h.dataOff+h.reserved), folder())
 	}
 	if err := build(f, &h, folder(), o.init); err != nil {
 		f.Close()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"shmkit/shm/internal/sys"
 )
 
 // Errors that a caller may want to tell apart. They come wrapped in the
@@ -26,6 +28,10 @@ var (
 	// does not add up: wrong magic, checksum, sizes. The error is a
 	// *CorruptError.
 	ErrCorrupt = errors.New("corrupt segment")
+
+	// ErrNotRegular is returned when a name leads to a symbolic link, a
+	// folder, a FIFO, a socket or a device.
+	ErrNotRegular = sys.ErrNotRegular
 
 	// ErrForeign is returned when a name leads to a segment of another user
 	// and WithTrustUID does not name that user.

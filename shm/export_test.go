@@ -1,5 +1,7 @@
 package shm
 
+import "sync/atomic"
+
 // Asleep returns how many goroutines of this process are inside Sleep.
 func Asleep() int { return int(asleep.Load()) }
 
@@ -23,3 +25,26 @@ func Pins() int {
 
 // SettlePins looks at the pins now.
 func SettlePins() { lookAtPins() }
+
+// ForgetHooks makes sweeps of this process free slots without releasing
+// anything: a planted bug.
+func ForgetHooks() (restore func()) {
+	forgetHooks = true
+	return func() { forgetHooks = false }
+}
+
+// Holders returns how many participants hold the block that s is a handle of.
+func Holders(s *Segment) (n int) {
+	for i := 1; i <= s.core.highSlot(); i++ {
+		if w, m := s.core.arena.bit(i, s.block-1); w.Load()&m != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// LoadInt64 reads a word that another process writes without atomics.
+func LoadInt64(p *int64) int64 { return atomic.LoadInt64(p) }
+
+// StoreInt64 writes a word that another process reads without atomics.
+func StoreInt64(p *int64, v int64) { atomic.StoreInt64(p, v) }

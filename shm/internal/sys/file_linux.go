@@ -57,6 +57,10 @@ func Link(f *os.File, path string) error {
 // and without blocking on a FIFO. Anything but a regular file is an error.
 func Open(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch err {
+	case unix.ELOOP, unix.EISDIR, unix.ENXIO, unix.ENODEV: // a symbolic link, a folder, a socket, no such device
+		err = fmt.Errorf("%w (%w)", ErrNotRegular, err)
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -71,9 +75,6 @@ func Open(path string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }
-
-// ErrNotRegular says that a name leads to a folder, a FIFO, a device or a socket.
-var ErrNotRegular = errors.New("not a regular file")
 
 // self is the path by which this process can open f anew.
 func self(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }

@@ -4,7 +4,13 @@
 // errors.ErrUnsupported.
 package sys
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrNotRegular says that a name leads to something that is no regular file.
+var ErrNotRegular = errors.New("not a regular file")
 
 // Space says how many bytes a place has left, for the check before memory is
 // reserved.
