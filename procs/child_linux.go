@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"shmkit/shm/fault"
 )
 
 // A child is a running child process as the kernel and this package see it.
@@ -103,8 +105,14 @@ func (p *Process) reap(c *child) {
 		// The zombie holds the number of the group, so it cannot be another's.
 		unix.Kill(-c.pid, unix.SIGKILL)
 	}
+	if fault.Enabled {
+		fault.Point("procs.reap.dead")
+	}
 	// What the dead held is free before anybody learns of its death.
 	sweepDead(c.pid)
+	if fault.Enabled {
+		fault.Point("procs.reap.swept")
+	}
 	for _, o := range c.outputs {
 		o.childEnded()
 	}

@@ -229,6 +229,10 @@ func TestParentDeaths(t *testing.T) {
 	var mu sync.Mutex
 	worst := time.Duration(0)
 	t.Cleanup(func() { t.Logf("the last member was gone %v after the parent at worst (bound %v)", worst, bound) })
+	deaths := deaths
+	if testing.Short() {
+		deaths = []string{"return", "panic", "SIGTERM", "SIGKILL"}
+	}
 	for _, death := range deaths {
 		for _, child := range []struct {
 			bond   bond
@@ -330,6 +334,7 @@ func TestSignalToParentAlone(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		for _, te := range []temper{deaf, stubbor, ignorant, busy} {
 			t.Run(fmt.Sprintf("%v/%s", sig, te), func(t *testing.T) {
+				t.Parallel()
 				name := map[syscall.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM"}[sig]
 				begin := time.Now()
 				grand := free

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"shmkit/shm/fault"
 )
 
 // runChild is the life of a child. It does not return.
@@ -24,6 +26,9 @@ func runChild(value string) {
 		os.Exit(1)
 	}
 	unix.Close(fd)
+	if fault.Enabled {
+		fault.Point("procs.init.opened")
+	}
 	// No program that this process starts shall inherit what was meant for it.
 	for fd := 3; fd < 3+e.Files; fd++ {
 		unix.CloseOnExec(fd)
@@ -39,6 +44,9 @@ func runChild(value string) {
 	for _, h := range e.Handles {
 		unix.CloseOnExec(h.FD)
 		adoptHandle(h.ID, os.NewFile(uintptr(h.FD), "shared object"))
+	}
+	if fault.Enabled {
+		fault.Point("procs.init.adopted")
 	}
 	r := report{e.Report}
 	if err := r.begin(); err != nil {
@@ -74,6 +82,9 @@ func runChild(value string) {
 	if err := r.finish(end.words); err != nil {
 		fmt.Fprintf(os.Stderr, "procs: %s: cannot report its end: %v\n", e.Name, err)
 		os.Exit(max(end.words.Code, 1))
+	}
+	if fault.Enabled {
+		fault.Point("procs.end.reported")
 	}
 	os.Exit(end.words.Code)
 }

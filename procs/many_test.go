@@ -1,13 +1,18 @@
 package procs_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"shmkit/procs"
 	"shmkit/procs/procstest"
@@ -20,7 +25,7 @@ var addOne = procs.Register("add one", func(_ context.Context, o *shm.Object[cou
 })
 
 // census counts what a process has.
-type census struct{ descriptors, threads, shared int }
+type census struct{ descriptors, threads, goroutines, shared int }
 
 func takeCensus(t testing.TB) census {
 	fds, err := os.ReadDir("/proc/self/fd")
@@ -35,14 +40,17 @@ func takeCensus(t testing.TB) census {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return census{len(fds), len(tasks), len(names)}
+	return census{len(fds), len(tasks), runtime.NumGoroutine(), len(names)}
 }
 
 // 2,000 starts and ends, 200 at a time: every end is seen once, and nothing
 // grows.
 func TestMany(t *testing.T) {
 	procstest.Watchdog(t, 3*time.Minute)
-	const total, together = 2000, 200
+	total, together := 2000, 200
+	if testing.Short() {
+		total = 400
+	}
 	o := newCounter(t)
 	run := func(n int) (ends int64) {
 		var seen atomic.Int64
@@ -72,19 +80,19 @@ func TestMany(t *testing.T) {
 	run(together) // threads and tables reach their size
 	before := takeCensus(t)
 	begin := time.Now()
-	if ends := run(total); ends != total {
+	if ends := run(total); ends != int64(total) {
 		t.Errorf("%d ends of %d were seen", ends, total)
 	}
 	took := time.Since(begin)
-	if n := o.Value().N.Load(); n != total+together {
+	if n := o.Value().N.Load(); n != int64(total+together) {
 		t.Errorf("%d functions ran, want %d", n, total+together)
 	}
 	var after census
 	await(t, "the end of everything that was started", func() bool {
 		after = takeCensus(t)
-		return after.descriptors <= before.descriptors && after.shared <= before.shared && len(procs.Children()) == 0
+		return after.descriptors <= before.descriptors && after.goroutines <= before.goroutines && after.shared <= before.shared && len(procs.Children()) == 0
 	})
-	t.Logf("%d starts and ends, %d at a time: %v, %.0f/s; before %+v, after %+v", total, together, took, total/took.Seconds(), before, after)
+	t.Logf("%d starts and ends, %d at a time: %v, %.0f/s; before %+v, after %+v", total, together, took, float64(total)/took.Seconds(), before, after)
 	// The scheduler makes a thread when one is stuck in the kernel. 2,000
 	// waits of a thread each would show.
 	if after.threads > before.threads+20 {
@@ -172,3 +180,56 @@ var countDescriptors = procs.RegisterFunc("count descriptors", func(_ context.Co
 	}
 	return open, nil
 })
+
+// A process that runs out of descriptors in the middle of a Start says so and
+// keeps none.
+func TestStartWithoutDescriptors(t *testing.T) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+	o := newCounter(t)
+	start(t, addOne.Process(o)).Join(t.Context()) // the lifeline is there
+	before := takeCensus(t)
+	refused := 0
+	for spare := range 16 {
+		limit := old
+		limit.Cur = uint64(highestDescriptor(t) + 1 + spare)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		p := addOne.Process(o, procs.Stdout(&out), procs.Stdin(&out))
+		err := p.Start()
+		if err == nil {
+			<-p.Done() // the child, under the same limit, may have failed
+		} else {
+			refused++
+			wantError(t, "Start", err, unix.EMFILE)
+		}
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+	}
+	if refused == 0 {
+		t.Error("every Start succeeded: this test sees nothing")
+	}
+	await(t, "the end of everything that was started", func() bool {
+		after := takeCensus(t)
+		return after.descriptors <= before.descriptors && after.goroutines <= before.goroutines && len(procs.Children()) == 0
+	})
+	t.Logf("%d starts of 16 were refused", refused)
+}
+
+func highestDescriptor(t *testing.T) (highest int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n < 200 {
+			highest = max(highest, n)
+		}
+	}
+	return highest
+}

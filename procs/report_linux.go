@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shmkit/procs/internal/wire"
+	"shmkit/shm/fault"
 )
 
 // A report is where a child leaves what became of it: a memfd that parent and
@@ -91,6 +92,9 @@ func (r report) finish(w lastWords) error {
 	binary.LittleEndian.PutUint64(sized, uint64(len(data)))
 	if err := pwrite(r.fd, append(sized, data...), lengthOffset); err != nil {
 		return err
+	}
+	if fault.Enabled {
+		fault.Point("procs.end.words")
 	}
 	return r.setState(reportFinished)
 }

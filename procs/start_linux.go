@@ -10,6 +10,14 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"shmkit/shm/fault"
+)
+
+// Where tests kill the parent, and where they kill the child.
+var _ = fault.Declare(
+	"procs.start.sealed", "procs.start.forked", "procs.reap.dead", "procs.reap.swept",
+	"procs.init.opened", "procs.init.adopted", "procs.end.words", "procs.end.reported",
 )
 
 // A launch is one start in the making: the descriptors that the child will
@@ -124,6 +132,9 @@ func startChild(p *Process) (_ *child, err error) {
 		return nil, err
 	}
 	number := l.give(paper)
+	if fault.Enabled {
+		fault.Point("procs.start.sealed")
+	}
 
 	sys := &syscall.SysProcAttr{Setpgid: p.set.group}
 	if p.set.daemon || p.set.endWithParent {
@@ -135,6 +146,9 @@ func startChild(p *Process) (_ *child, err error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if fault.Enabled {
+		fault.Point("procs.start.forked")
 	}
 	c.watch()
 	for _, f := range l.after {

@@ -10,6 +10,9 @@ import (
 // about. pid 0 is this process. The runtime's own sleepers, whose words are
 // private to the process, do not count.
 //
+// Up to 32 goroutines of a process that sleep on words sleep in a thread each;
+// more of them share threads.
+//
 // It is exact: the kernel shows the system call of a thread only while the
 // thread is asleep in it. A sleeper that looks after its lock every 100 ms is
 // seen asleep between two looks.

@@ -27,7 +27,7 @@ const stepKey = "PROCSTEST_STEP"
 
 // mostKills bounds the number of processes that one EachInstruction starts.
 // A longer operation is cut at every second, third, … instruction, beginning
-// at a random one. SHMKIT_STEPS=all cuts it at every one.
+// at a random one. With -short it is a tenth. SHMKIT_STEPS=all cuts at every one.
 const mostKills = 1500
 
 // EachInstruction kills a role after the first machine instruction of an
@@ -90,9 +90,12 @@ func eachCut(t testing.TB, cut func(t *scope, n int) (finished bool, steps int))
 		return finished
 	}
 	once(toTheEnd)
-	stride, first := 1, 1
-	if total > mostKills && os.Getenv("SHMKIT_STEPS") != "all" {
-		stride = (total + mostKills - 1) / mostKills
+	stride, first, most := 1, 1, mostKills
+	if testing.Short() {
+		most /= 10
+	}
+	if total > most && os.Getenv("SHMKIT_STEPS") != "all" {
+		stride = (total + most - 1) / most
 		first = 1 + rand.New(rand.NewPCG(uint64(Seed(t)), 0)).IntN(stride)
 	}
 	cuts := 1

@@ -45,7 +45,7 @@ func TestEachInstruction(t *testing.T) {
 	})
 	t.Logf("%d instructions: %v", n, seen)
 	for _, want := range [][3]uint32{{0, 0, 0}, {1, 0, 0}, {1, 1, 0}, {1, 1, 1}} {
-		if seen[want] == 0 {
+		if seen[want] == 0 && !testing.Short() {
 			t.Errorf("no kill left %v", want)
 		}
 		delete(seen, want)
@@ -67,7 +67,7 @@ func TestEachPause(t *testing.T) {
 		}
 	})
 	t.Logf("stores done when paused: %v", seen)
-	if len(seen) != 4 {
+	if len(seen) != 4 && !testing.Short() {
 		t.Errorf("pauses saw %v, want 0, 1, 2 and 3 stores", seen)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shmkit/procs"
+	"shmkit/shm"
 )
 
 // Watchdog fails the test if it has not ended after d, instead of letting it
@@ -44,6 +45,7 @@ func dumpAll(test string, d time.Duration) {
 	buf = buf[:runtime.Stack(buf, true)]
 	fmt.Fprintf(os.Stderr, "\n=== watchdog: %s runs longer than %v\n=== this process (pid %d)\n%s\n%s\n",
 		test, d, os.Getpid(), describeThreads(os.Getpid()), buf)
+	dumpSegments()
 	children := procs.Children()
 	for _, p := range children {
 		fmt.Fprintf(os.Stderr, "=== %v\n%s\n", p, describeThreads(p.PID()))
@@ -56,5 +58,20 @@ func dumpAll(test string, d time.Duration) {
 		case <-p.Done():
 		case <-time.After(2 * time.Second):
 		}
+	}
+}
+
+// dumpSegments prints what the checkers find in the segments that are open
+// here. They may need what hangs, so nobody waits for them long.
+func dumpSegments() {
+	found := make(chan []error, 1)
+	go func() { found <- shm.CheckAll() }()
+	select {
+	case errs := <-found:
+		for _, err := range errs {
+			fmt.Fprintf(os.Stderr, "=== segments: %v\n", err)
+		}
+	case <-time.After(time.Second):
+		fmt.Fprintln(os.Stderr, "=== segments: their check hangs, too")
 	}
 }
