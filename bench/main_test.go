@@ -228,6 +228,14 @@ func TestBadInput(t *testing.T) {
 		{"flag without value", []string{"-input"}, "-input"},
 		{"stray argument", []string{"nonsense"}, "nonsense"},
 		{"seed without chaos", []string{"-seed", "3"}, "-chaos"},
+		{"matrix: unknown flag", []string{"matrix", "-nonsense"}, "-nonsense"},
+		{"matrix: stray argument", []string{"matrix", "nonsense"}, "nonsense"},
+		{"matrix: nothing of that name", []string{"matrix", "-only", "nonsense"}, "nonsense"},
+		{"matrix: no place for results", []string{"matrix"}, "-out"},
+		{"report: unknown flag", []string{"report", "-nonsense"}, "-nonsense"},
+		{"report: no results", []string{"report", "-results", empty}, empty},
+		{"report: no folder", []string{"report", "-results", missing}, missing},
+		{"report: no results file", []string{"report", "-results", file}, file},
 		{"no place for the page", []string{"-input", dir, "-report", filepath.Join(missing, "page.html")}, missing},
 	} {
 		t.Run(c.name, func(t *testing.T) { badInput(t, newCommand(t, c.args...), c.want) })
@@ -247,4 +255,50 @@ func badInput(t *testing.T, c *command, want string) {
 	}
 	t.Log(strings.TrimSpace(line))
 	c.clean(t)
+}
+
+// TestMatrix holds the form of the matrix's rows.
+func TestMatrix(t *testing.T) {
+	c := newCommand(t, "matrix", "-quick", "-json", "-only", "base/impl=mpqueue,base/impl=bufpipe,size/impl=posixmq,pingpong/impl=mpqueue", "-out", "raw")
+	if err := c.Run(); err != nil {
+		t.Fatalf("%v: %s", err, c.stderr.String())
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal(c.stdout.Bytes(), &rows); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range rows {
+		for _, key := range []string{"case", "impl", "size", "procs", "batch", "mode", "ns_per_msg", "bytes_per_s", "cpu_ns_per_msg",
+			"syscalls_per_msg", "p50_ns", "p99_ns", "min", "max", "repeats", "delivered_ok"} {
+			if _, ok := r[key]; !ok {
+				t.Errorf("%v of %v has no %s", r["case"], r["impl"], key)
+			}
+		}
+		seen[fmt.Sprint(r["case"], " ", r["impl"])] = true
+		if r["skipped"] != nil {
+			if r["ns_per_msg"] != nil {
+				t.Errorf("skipped, and yet measured: %v", r)
+			}
+		} else if r["delivered_ok"] != true {
+			t.Errorf("%v", r)
+		}
+		if r["case"] == "base" && (r["ns_per_msg"].(float64) <= 0 || r["p50_ns"] != nil) {
+			t.Errorf("%v", r)
+		}
+	}
+	for _, want := range []string{"base mpqueue", "base bufpipe", "size posixmq", "pingpong mpqueue"} {
+		if !seen[want] {
+			t.Errorf("no row of %s", want)
+		}
+	}
+	c.clean(t)
+
+	again := newCommand(t, "report", "-results", filepath.Join(c.dir, "raw"))
+	if err := again.Run(); err != nil {
+		t.Fatalf("%v: %s", err, again.stderr.String())
+	}
+	if plots, _ := filepath.Glob(filepath.Join(c.dir, "raw", "plots", "*.svg")); len(plots) < 2 {
+		t.Errorf("plots: %v", plots)
+	}
 }

@@ -3,6 +3,7 @@ package plot_test
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -78,6 +79,54 @@ func TestNumber(t *testing.T) {
 	} {
 		if got := plot.Number(v); got != want {
 			t.Errorf("Number(%g) = %q, want %q", v, got, want)
+		}
+	}
+}
+
+// TestInside holds that nothing is drawn outside of the paper.
+func TestInside(t *testing.T) {
+	many := plot.Lines{Title: "many", XLog: true, YLog: true}
+	for s := range 12 {
+		series := plot.Series{Name: "series"}
+		for i := range 20 {
+			series.Points = append(series.Points, plot.Point{X: math.Pow(2, float64(i)), Y: math.Pow(3, float64(i-s)), Low: math.Pow(3, float64(i-s)) / 2, High: math.Pow(3, float64(i-s)) * 1.5})
+		}
+		many.Series = append(many.Series, series)
+	}
+	bars := plot.Bars{Title: "bars", Bars: []plot.Bar{{Label: "a long label of a bar", Value: 1, Low: 0.5, High: 9}, {Label: "b", Value: 8}}}
+	for _, s := range []string{many.SVG(true), bars.SVG(true)} {
+		var width, height float64
+		d := xml.NewDecoder(strings.NewReader(s))
+		for {
+			tok, err := d.Token()
+			if err != nil {
+				break
+			}
+			e, ok := tok.(xml.StartElement)
+			if !ok {
+				continue
+			}
+			for _, a := range e.Attr {
+				var v float64
+				if _, err := fmt.Sscan(a.Value, &v); err != nil {
+					continue
+				}
+				switch a.Name.Local {
+				case "viewBox":
+					fmt.Sscanf(a.Value, "0 0 %g %g", &width, &height)
+				case "x", "x1", "x2", "cx":
+					if v < -0.1 || v > width+0.1 {
+						t.Errorf("%s %s=%s outside of %g", e.Name.Local, a.Name.Local, a.Value, width)
+					}
+				case "y", "y1", "y2", "cy":
+					if v < -0.1 || v > height+0.1 {
+						t.Errorf("%s %s=%s outside of %g", e.Name.Local, a.Name.Local, a.Value, height)
+					}
+				}
+			}
+		}
+		if width == 0 {
+			t.Error("no paper")
 		}
 	}
 }
