@@ -75,7 +75,7 @@ func TestEverything(t *testing.T) {
 	zero := 0
 	pz := &zero
 	want := &everything{
-		Bool: true, Int: math.MinInt64, Int8: -128, Uint64: math.MaxUint64, Ptr: 7,
+		Bool: true, Int: math.MinInt32, Int8: -128, Uint64: math.MaxUint64, Ptr: 7,
 		Float32: 1.5, Float64: math.Inf(-1), Complex: complex(1, -2),
 		Text: "包子\x00", Bytes: []byte{0, 255}, Ints: []int{}, Nested: [][]string{nil, {}, {"a", ""}},
 		Array: [3]inner{{1, 2}, {}, {5, 6}}, Map: map[string][]int{"a": {1}, "b": nil}, Set: map[string]struct{}{"x": {}, "y": {}},

@@ -82,7 +82,7 @@ func TestComplete(t *testing.T) {
 	if err != nil || len(mains) != 11 {
 		t.Errorf("%d programs, %v", len(mains), err)
 	}
-	self, err := os.ReadFile("examples_test.go")
+	self, err := os.ReadFile("examples_linux_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}

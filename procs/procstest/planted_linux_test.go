@@ -97,7 +97,7 @@ var planted = map[string]struct {
 				}
 			})
 		},
-		[]string{"the lock is held by the dead", "the role was killed after instruction", "planted_test.go"},
+		[]string{"the lock is held by the dead", "the role was killed after instruction", "planted_linux_test.go"},
 	},
 	"a paused process that is not waited for": {
 		func(t *testing.T) {

@@ -82,12 +82,12 @@ func TestErrors(t *testing.T) {
 		{"error", returnsError, 1, false, "the oven is cold", ""},
 		{"wrapped error", wrapsCanceled, 1, false, "inside: context canceled", ""},
 		{"panic", panics, 2, true, "the oven burns", "procs_test.panicHere("},
-		{"panic with an error", panicsWithError, 2, true, "the oven is cold", "errors_test.go:"},
+		{"panic with an error", panicsWithError, 2, true, "the oven is cold", "errors_linux_test.go:"},
 		{"panic elsewhere", panicsElsewhere, 2, true, "the oven burns", "procs_test.panicHere("},
-		{"nil dereference", dereferencesNil, 2, true, "invalid memory address or nil pointer dereference", "errors_test.go:"},
+		{"nil dereference", dereferencesNil, 2, true, "invalid memory address or nil pointer dereference", "errors_linux_test.go:"},
 		{"Goexit", goexits, 1, false, "runtime.Goexit", ""},
-		{"fatal error", fatal, 2, true, "fatal error of the Go runtime", "errors_test.go:"},
-		{"panic(nil)", panicsNil, 2, true, "panic called with nil argument", "errors_test.go:"},
+		{"fatal error", fatal, 2, true, "fatal error of the Go runtime", "errors_linux_test.go:"},
+		{"panic(nil)", panicsNil, 2, true, "panic called with nil argument", "errors_linux_test.go:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stderr strings.Builder
@@ -221,9 +221,9 @@ func TestNotRegistered(t *testing.T) {
 // Registering twice, under no name or too late are mistakes of the program.
 func TestRegisterPanics(t *testing.T) {
 	for name, want := range map[string]string{
-		"nothing": `procs: "nothing" is registered twice: at .*lifecycle_test.go:\d+ and at .*errors_test.go:\d+`,
-		"":        `procs: a function without a name is registered at .*errors_test.go:\d+`,
-		"late":    `procs: "late" is registered at .*errors_test.go:\d+ after procs.Main or procs.Init`,
+		"nothing": `procs: "nothing" is registered twice: at .*lifecycle_linux_test.go:\d+ and at .*errors_linux_test.go:\d+`,
+		"":        `procs: a function without a name is registered at .*errors_linux_test.go:\d+`,
+		"late":    `procs: "late" is registered at .*errors_linux_test.go:\d+ after procs.Main or procs.Init`,
 	} {
 		func() {
 			defer func() {
