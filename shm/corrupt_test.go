@@ -1,0 +1,301 @@
+package shm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"shmkit/futexlock"
+	"shmkit/procs/procstest"
+	"shmkit/shm"
+)
+
+// sound returns the bytes of a sound segment that holds an account.
+func sound(t testing.TB) []byte {
+	o, err := shm.Create[account]("sound", shm.WithParticipants(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Value().Balance = 42
+	o.Close()
+	b, err := os.ReadFile(nameFile("sound"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shm.Remove("sound")
+	return b
+}
+
+// openBytes opens b as an account.
+func openBytes(t testing.TB, b []byte) error {
+	t.Helper()
+	if err := os.WriteFile(nameFile("bytes"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(nameFile("bytes"))
+	o, err := shm.Open[account]("bytes")
+	if err == nil {
+		o.Close()
+	}
+	return err
+}
+
+// seal makes the checksum of a header right again.
+func seal(b []byte) []byte {
+	b = bytes.Clone(b)
+	binary.LittleEndian.PutUint64(b[248:], xxhash.Sum64(b[:248]))
+	return b
+}
+
+func with(b []byte, at int, v byte) []byte {
+	b = bytes.Clone(b)
+	b[at] = v
+	return b
+}
+
+func TestCorruptFile(t *testing.T) {
+	good := sound(t)
+	if err := openBytes(t, good); err != nil {
+		t.Fatal("the sound one: ", err)
+	}
+	noise := make([]byte, len(good))
+	for i := range noise {
+		noise[i] = byte(rand.Uint32())
+	}
+	for what, b := range map[string][]byte{
+		"empty": {}, "one byte": good[:1], "half a header": good[:128], "header short by one": good[:255],
+		"header only": good[:256], "without payload": good[:8192], "short by one": good[:len(good)-1],
+		"too long": append(bytes.Clone(good), 0), "noise": noise, "zeros": make([]byte, len(good)),
+		"text":              []byte("Dear reader, this is no segment, though it is a rather long text. " + string(make([]byte, 300))),
+		"no slots":          seal(with(good, 92, 0)),
+		"many slots":        seal(with(good, 94, 9)),
+		"payload elsewhere": seal(with(good, 41, 0x21)), "payload outside": seal(with(good, 45, 1)),
+		"payload too large": seal(with(good, 50, 1)), "reserved too large": seal(with(good, 58, 1)),
+		"too many elements": seal(with(good, 76, 1)), "lock map": seal(with(good, 100, 65)),
+	} {
+		err := openBytes(t, b)
+		var ce *shm.CorruptError
+		if !errors.Is(err, shm.ErrCorrupt) || !errors.As(err, &ce) || ce.Field == "" {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, b := range map[string][]byte{
+		"version": with(good, 8, 2), "machine word": seal(with(good, 88, 4)), "kind": seal(with(good, 12, 3)),
+		"layout": seal(with(good, 80, good[80]^1)), "element size": seal(with(good, 64, 8)),
+	} {
+		var le *shm.LayoutError
+		if err := openBytes(t, b); !errors.As(err, &le) || le.Field != what {
+			t.Errorf("another %s: %v", what, err)
+		}
+	}
+}
+
+// Each single bit of the header that is flipped is noticed.
+func TestCorruptHeaderBits(t *testing.T) {
+	good := sound(t)
+	kinds := map[string]int{}
+	for bit := range 256 * 8 {
+		b := with(good, bit/8, good[bit/8]^1<<(bit%8))
+		err := openBytes(t, b)
+		var le *shm.LayoutError
+		switch {
+		case errors.Is(err, shm.ErrCorrupt):
+			kinds["corrupt"]++
+		case errors.As(err, &le) && le.Field == "version" && bit/32 == 2:
+			kinds["version"]++
+		default:
+			t.Errorf("bit %d of byte %d: %v", bit%8, bit/8, err)
+		}
+	}
+	t.Log(kinds)
+}
+
+func TestCorruptType(t *testing.T) {
+	o, err := shm.Create[account]("typed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shm.Remove("typed")
+	defer o.Close()
+	var le *shm.LayoutError
+	if _, err := shm.Open[int64]("typed"); !errors.As(err, &le) || le.Type != "shm_test.account" {
+		t.Errorf("as int64: %v", err)
+	}
+	if _, err := shm.Open[struct {
+		Mu      futexlock.Mutex
+		Account int64 // another field name
+	}]("typed"); !errors.As(err, &le) {
+		t.Errorf("with another field: %v", err)
+	}
+	if _, err := shm.OpenSlice[account]("typed"); !errors.As(err, &le) {
+		t.Errorf("as a slice: %v", err)
+	}
+	type renamed struct {
+		Mu      futexlock.Mutex
+		Balance int64
+	}
+	r, err := shm.Open[renamed]("typed")
+	if err != nil {
+		t.Errorf("under another type name: %v", err)
+	} else {
+		r.Close()
+	}
+	if _, _, err := shm.OpenOrCreate[int64]("typed"); !errors.As(err, &le) {
+		t.Errorf("OpenOrCreate as int64: %v", err)
+	}
+}
+
+func TestCorruptPlace(t *testing.T) {
+	dir := os.Getenv("SHMKIT_DIR")
+	target := filepath.Join(t.TempDir(), "target")
+	if err := os.WriteFile(target, sound(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, make := range map[string]func(path string) error{
+		"symbolic link": func(p string) error { return os.Symlink(target, p) },
+		"dangling link": func(p string) error { return os.Symlink("/nowhere", p) },
+		"folder":        func(p string) error { return os.Mkdir(p, 0o700) },
+		"FIFO":          func(p string) error { return syscall.Mkfifo(p, 0o600) },
+		"device":        func(p string) error { return syscall.Mknod(p, syscall.S_IFCHR|0o600, 1<<8|3) },
+	} {
+		path := filepath.Join(dir, "shmkit-place")
+		if err := make(path); err != nil {
+			t.Logf("%s: cannot be made here: %v", what, err)
+			continue
+		}
+		if _, err := shm.Open[account]("place"); !errors.Is(err, shm.ErrNotRegular) {
+			t.Errorf("%s: Open: %v", what, err)
+		}
+		if _, err := shm.Create[account]("place"); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: Create: %v", what, err)
+		}
+		if all, err := shm.List(); err != nil || len(all) != 1 || all[0].Err == nil {
+			t.Errorf("%s: List: %+v, %v", what, all, err)
+		}
+		if gone, err := shm.Collect(); err != nil || len(gone) != 0 {
+			t.Errorf("%s: gc took %v, %v", what, gone, err)
+		}
+		os.RemoveAll(path)
+	}
+	for _, name := range []string{"", "a/b", "a\x00b", string(bytes.Repeat([]byte("x"), 300))} {
+		if _, err := shm.Create[account](name); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("name %q: %v", name, err)
+		}
+	}
+	if _, err := shm.Open[account]("nobody"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no such name: %v", err)
+	}
+}
+
+// A segment of another user is opened by those only who say so.
+func TestCorruptForeign(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	if err := os.WriteFile(nameFile("foreign"), sound(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer shm.Remove("foreign")
+	if err := os.Chown(nameFile("foreign"), 4711, 4711); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shm.Open[account]("foreign"); !errors.Is(err, shm.ErrForeign) {
+		t.Errorf("of user 4711: %v", err)
+	}
+	o, err := shm.Open[account]("foreign", shm.WithTrustUID(4711))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
+}
+
+// A file that is no segment is not replaced, and Create says why.
+func TestCorruptCreate(t *testing.T) {
+	if err := os.WriteFile(nameFile("letter"), []byte("Dear reader"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer shm.Remove("letter")
+	if _, err := shm.Create[account]("letter"); !errors.Is(err, fs.ErrExist) || !errors.Is(err, shm.ErrCorrupt) {
+		t.Errorf("Create over a letter: %v", err)
+	}
+	if b, _ := os.ReadFile(nameFile("letter")); string(b) != "Dear reader" {
+		t.Errorf("the letter now says %q", b)
+	}
+}
+
+type rivalArgs struct {
+	Rounds int
+	Seed   int64
+}
+
+// twin is whole or not there.
+type twin struct{ A, B int64 }
+
+// rivalry opens, creates and removes one name.
+var rivalry = procstest.Role("rivalry", func(ctx context.Context, a rivalArgs) error {
+	r := rand.New(rand.NewPCG(uint64(a.Seed), uint64(os.Getpid())))
+	for range a.Rounds {
+		var o *shm.Object[twin]
+		var err error
+		switch r.IntN(4) {
+		case 0:
+			o, err = shm.Create[twin]("rivals", shm.WithParticipants(8))
+		case 1:
+			o, err = shm.Open[twin]("rivals")
+		case 2:
+			o, _, err = shm.OpenOrCreate[twin]("rivals", shm.WithParticipants(8))
+		case 3:
+			err = shm.Remove("rivals")
+		}
+		if err != nil {
+			if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			return err
+		}
+		if o == nil {
+			continue
+		}
+		v := o.Value()
+		if a, b := shm.LoadInt64(&v.A), shm.LoadInt64(&v.B); a != 0 && a != 7 || b != 0 && b != 7 {
+			return errors.New("somebody else's bytes")
+		}
+		shm.StoreInt64(&v.A, 7)
+		shm.StoreInt64(&v.B, 7)
+		if err := o.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+// Processes that create, open and remove one name all the time see the
+// documented errors only, and what they get is whole.
+func TestCorruptRivals(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	rounds := 10000
+	if testing.Short() {
+		rounds = 1000
+	}
+	seed := procstest.Seed(t)
+	begin := time.Now()
+	a := rivalry.Start(t, rivalArgs{rounds, seed})
+	b := rivalry.Start(t, rivalArgs{rounds, seed})
+	for _, p := range []*procstest.Proc{a, b} {
+		if s := p.Wait(); s.Err != nil {
+			t.Error(s)
+		}
+	}
+	t.Logf("2 processes, %d rounds each: %v", rounds, time.Since(begin))
+	shm.Remove("rivals")
+}
