@@ -56,8 +56,7 @@ type blockID uint64
 
 // cursors say where this process found room last: for each class, and for leases.
 type cursors struct {
-	lease atomic.Uint64
-	spare atomic.Uint64 // a lease block that this process holds and does not use, plus 1
+	lease atomic.Uint64 // the very block: one that was not used is likely to be free still
 	class [classes]atomic.Uint64
 	mu    sync.Mutex // one goroutine of this process prepares chunks at a time
 }

@@ -23,9 +23,12 @@ type core struct {
 	tail atomic.Uint64
 	_    [56]byte
 	head atomic.Uint64
-	// The value of control.orphans at which a full scan found nothing.
-	seen atomic.Uint32
-	_    [52]byte
+	// The value of control.orphans at which a full scan found nothing, and at
+	// which one of the blocks did.
+	seen, clean atomic.Uint32
+	// Lower bound of the positions that have not been released.
+	gone atomic.Uint64
+	_    [40]byte
 
 	spinPut, spinGet spinner
 	cursor           cursors
@@ -35,6 +38,7 @@ func newCore(s *shm.Segment, g geometry) *core {
 	q := &core{memory: overlay(s.Data(), g), seg: s, self: ownerOf(s.Self())}
 	q.tail.Store(q.control.tail.Load())
 	q.head.Store(q.control.head.Load())
+	q.gone.Store(g.first)
 	q.writing, q.reading = makeWord(0, q.self, writing), makeWord(0, q.self, reading)
 	q.spinPut.init()
 	q.spinGet.init()
@@ -254,8 +258,17 @@ func (q *core) release(c claim) bool {
 	if fault.Enabled {
 		fault.Point("mpqueue.get.released")
 	}
-	q.signal(&q.notFull)
+	q.freed()
 	return true
+}
+
+// freed tells that a place is free, or an item done: those who wait for room, and
+// those who wait for the end.
+func (q *core) freed() {
+	q.signal(&q.notFull)
+	if q.control.closed.Load() != 0 { // after the place: see wait.go
+		q.signal(&q.notEmpty)
+	}
 }
 
 // seal closes the queue at the position of c, which is free and the head, unless
@@ -273,38 +286,88 @@ func (q *core) leased() (n uint64) {
 }
 
 // cellLeases is the word of a participant's slot that counts its leases. Only
-// that process writes it, and the sweep of the process.
+// that process writes it, and the sweep of the process. An item is counted before
+// its slot is free, and until it is free itself or marked as an orphan and
+// announced as such.
 const cellLeases = 0
 
-// leasedFull reports whether the items out on lease leave no room for position p,
-// although its slot is free: leased items count against the capacity. If it were
-// room enough but for an item that is just being taken, the answer is busy.
-func (q *core) leasedFull(p uint64) (claim, outcome) {
+func (q *core) countLease()   { q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(1) }
+func (q *core) uncountLease() { q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(^uint32(0)) }
+
+// outside returns how many items are out of the ring: leased, or left by somebody
+// who died with them.
+func (q *core) outside() uint64 {
 	n := q.leased()
-	if n == 0 || p-q.control.head.Load()+n < q.geo.capacity {
-		return claim{}, claimed
+	epoch := q.orphans.Load() // after the leases: a lease that ends as an orphan is announced first
+	if epoch == q.clean.Load() {
+		return n
 	}
-	h, s, w := q.settledHead()
-	switch {
-	case p-h+n < q.geo.capacity:
-		return claim{}, claimed
-	case stateOf(w) == reading:
-		return claim{slot: s, pos: p, word: w}, busy
+	n, orphans := q.countLeases()
+	if orphans == 0 {
+		q.clean.Store(epoch)
 	}
-	return claim{slot: s, pos: p, word: w}, full
+	return n
 }
 
-// settledHead returns the first position that has not been released, its slot and
-// what it holds, and raises the hint to it.
+// leasedFull reports whether the items out of the ring leave no room for position
+// p, although its slot is free: they count against the capacity. An item on its
+// way out is counted in both places; if that matters the answer is busy.
+func (q *core) leasedFull(p uint64) (claim, outcome) {
+	h, s, w := q.unreleased(p) // before the others: an item moves from here to there
+	n := q.outside()
+	if n == 0 || p-h+n < q.geo.capacity {
+		return claim{}, claimed
+	}
+	moving := uint64(0)
+	for k := h; k != p; k++ {
+		i, lap := q.geo.locate(k)
+		w := q.slot(i).word.Load()
+		if d := lapsAhead(w, lap); d > 0 || d == 0 && stateOf(w) == reading {
+			moving++
+		} else if stateOf(w) != orphan {
+			break // nobody takes what comes after
+		}
+	}
+	if p-h+n-moving < q.geo.capacity {
+		return claim{slot: s, pos: h, word: w}, busy
+	}
+	return claim{slot: s, pos: h, word: w}, full
+}
+
+// unreleased returns the first position before p that has not been released, its
+// slot and what it holds; p if there is none. Every position before p is claimed.
+func (q *core) unreleased(p uint64) (uint64, *slot, uint64) {
+	h := q.gone.Load()
+	if p-h > q.geo.capacity {
+		h = p - q.geo.capacity // whoever claimed p-1 found the place before that released
+	}
+	for {
+		i, lap := q.geo.locate(h)
+		s := q.slot(i)
+		w := s.word.Load()
+		if h == p || lapsAhead(w, lap) <= 0 {
+			q.gone.Store(h)
+			return h, s, w
+		}
+		h++
+	}
+}
+
+// settledHead returns the first position from the hint on that has not been
+// released, its slot and what it holds, and raises the hint to it.
 func (q *core) settledHead() (uint64, *slot, uint64) {
 	p := q.control.head.Load()
 	for {
 		i, lap := q.geo.locate(p)
 		s := q.slot(i)
 		w := s.word.Load()
-		if lapsAhead(w, lap) <= 0 {
+		d := lapsAhead(w, lap)
+		if d <= 0 {
 			raise(&q.control.head, p)
 			return p, s, w
+		}
+		if d > 2 { // as in claimGet
+			p += uint64(d-2) * q.geo.capacity
 		}
 		p++
 	}
@@ -327,7 +390,8 @@ func (q *core) length() int {
 		}
 	}
 	if q.orphans.Load() != 0 {
-		n += q.countOrphanBlocks()
+		_, orphans := q.countLeases()
+		n += orphans
 	}
 	return int(min(n, q.geo.capacity))
 }

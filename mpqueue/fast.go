@@ -16,14 +16,12 @@ const quickLooks = 24
 // claimPutFast claims the place at this process's tail. It returns the slot and
 // its word free of owner and state, or nil.
 func (q *core) claimPutFast() (*slot, uint64) {
-	if q.control.closed.Load()|q.leasing.Load() != 0 {
-		return nil, 0
-	}
 	p := q.tail.Load()
 	i, lap := q.geo.locate(p)
 	s := q.slot(i)
 	w := lap << lapShift
-	if s.word.Load() != w || !s.word.CompareAndSwap(w, w|q.writing) {
+	// The slot first: who freed it by a lease has said before that there are some.
+	if s.word.Load() != w || q.control.closed.Load()|q.leasing.Load() != 0 || !s.word.CompareAndSwap(w, w|q.writing) {
 		return nil, 0
 	}
 	if fault.Enabled {
@@ -89,7 +87,7 @@ func (q *core) releaseFast(s *slot, w uint64) bool {
 	if fault.Enabled {
 		fault.Point("mpqueue.get.released")
 	}
-	q.signal(&q.notFull)
+	q.freed()
 	return true
 }
 

@@ -34,7 +34,7 @@ func (q *core) fetch() (delivery, outcome, error) {
 			// comes later meets the seal.
 			q.seal(c)
 			continue
-		case r == closed && !q.drained():
+		case r == closed && !q.drained(c.pos):
 			if q.orphans.Load() != q.seen.Load() {
 				continue
 			}
@@ -44,11 +44,16 @@ func (q *core) fetch() (delivery, outcome, error) {
 	}
 }
 
-// drained reports whether nothing can come back: no lease is out, and nothing
-// waits to be delivered again. The order matters: a sweep first makes a lease an
-// orphan, then counts the orphans' change, then clears the count of leases.
-func (q *core) drained() bool {
-	return q.leased() == 0 && q.orphans.Load() == q.seen.Load()
+// drained reports whether nothing can come back, the queue being sealed at end:
+// no slot before it is being read or waits to be, and no block is leased or waits
+// to be delivered again. The order matters: an item is in a block before its slot
+// is free, and stays in that block until it is done.
+func (q *core) drained(end uint64) bool {
+	if p, _, _ := q.unreleased(end); p != end {
+		return false
+	}
+	out, _ := q.countLeases()
+	return out == 0 && q.orphans.Load() == q.seen.Load()
 }
 
 // describe reads where the claimed message lies, once, and checks it.
@@ -138,7 +143,10 @@ func (q *core) consume(d delivery, read func([]byte)) error {
 		read(b)
 	}
 	q.freeBlock(d.block)
-	q.signal(&q.notFull)
+	if d.slot == nil {
+		q.uncountLease()
+	}
+	q.freed()
 	return err
 }
 
@@ -174,8 +182,11 @@ func (q *core) lease(d *delivery, spare blockID) (used bool, err error) {
 	if fault.Enabled {
 		fault.Point("mpqueue.receive.leased")
 	}
-	q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(1)
-	if d.slot != nil && !q.release(d.claim) {
+	if d.slot == nil {
+		return false, nil // takeOrphan has counted it
+	}
+	q.countLease()
+	if !q.release(d.claim) {
 		return used, shm.ErrClosed
 	}
 	return used, nil
@@ -196,15 +207,12 @@ func (q *core) unlease(h *block, w uint64, again bool) error {
 	if again {
 		q.orphans.Add(1)
 	}
-	q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(^uint32(0))
+	q.uncountLease()
 	if again {
 		q.signal(&q.notEmpty)
 		return nil
 	}
-	q.signal(&q.notFull)
-	if q.control.closed.Load() != 0 {
-		signalAll(&q.notEmpty) // who waits for the end looks whether this was the last lease
-	}
+	q.freed()
 	return nil
 }
 
@@ -226,11 +234,16 @@ func (q *core) takeOrphan() (delivery, bool) {
 			}
 			continue
 		}
+		// Counted before it is ours: at every moment the item is counted, or
+		// found as an orphan.
+		q.countLease()
 		if d.block.word.CompareAndSwap(w, makeWord(lapOf(w), q.self, bLeased)) {
 			shm.RaceAcquire(&d.block.word)
 			d.again = true
 			return d, true
 		}
+		q.uncountLease()
+		q.signal(&q.notFull)
 	}
 }
 
@@ -262,13 +275,19 @@ func (q *core) findOrphan() (best delivery, word uint64, ok bool) {
 	return best, word, ok
 }
 
-func (q *core) countOrphanBlocks() (n uint64) {
+// countLeases looks at every block: how many are leased or to be delivered
+// again, and how many of them the latter.
+func (q *core) countLeases() (all, orphans uint64) {
 	q.eachBlock(func(_ blockID, b *block) {
-		if stateOf(b.word.Load()) == bOrphan {
-			n++
+		switch stateOf(b.word.Load()) {
+		case bOrphan:
+			orphans++
+			all++
+		case bLeased:
+			all++
 		}
 	})
-	return n
+	return all, orphans
 }
 
 // eachBlock calls f for every block that may be in use.

@@ -61,7 +61,7 @@ func (r *receiver[T]) try() (uint64, outcome, error) {
 		return 0, empty, shm.ErrClosed
 	}
 	if !r.have {
-		id, err := q.spareLease()
+		id, err := q.allocLease()
 		if err == errNoRoom {
 			return 0, empty, nil
 		}
@@ -72,6 +72,7 @@ func (r *receiver[T]) try() (uint64, outcome, error) {
 	}
 	d, o, err := q.fetch()
 	if err != nil || o != claimed {
+		r.drop() // nobody keeps one while he waits: others may need it
 		return d.word, o, err
 	}
 	used, err := q.lease(&d, r.spare)
@@ -88,27 +89,12 @@ func (r *receiver[T]) try() (uint64, outcome, error) {
 	return 0, claimed, nil
 }
 
+// drop gives back a lease block that was not used.
 func (r *receiver[T]) drop() {
-	if r.have {
-		r.q.q.keepLease(r.spare)
+	if q := r.q.q; r.have && !q.seg.Closed() {
+		q.freeBlock(q.block(r.spare))
 	}
-}
-
-// spareLease returns a lease block that this process holds: the one that was
-// left over last, or a new one.
-func (q *core) spareLease() (blockID, error) {
-	if b := q.cursor.spare.Swap(0); b != 0 {
-		return blockID(b - 1), nil
-	}
-	return q.allocLease()
-}
-
-// keepLease keeps a lease block that was not used for the next Receive.
-func (q *core) keepLease(b blockID) {
-	if q.seg.Closed() || q.cursor.spare.CompareAndSwap(0, uint64(b)+1) {
-		return
-	}
-	q.freeBlock(q.block(b))
+	r.have = false
 }
 
 // Value returns the item. For a []byte or a string it is a copy.

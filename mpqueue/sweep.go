@@ -69,6 +69,8 @@ func sweep(s *shm.Segment, dead shm.Token) {
 	q.eachBlock(func(id blockID, b *block) { q.sweepOwned(o, id, b) })
 	q.sweepChunks(o)
 	q.orphans.Add(1)
+	// The last who wait for its leases look when they are no longer counted.
+	s.Cell(dead.Slot(), cellLeases).Store(0)
 	signalAll(&q.notEmpty)
 	signalAll(&q.notFull)
 }

@@ -117,7 +117,7 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		return q.gaveUp(w, err)
 	}
 	defer q.seg.Unlead(w.word)
-	for {
+	for again := 0; ; {
 		v := setWaited(w.word)
 		if fault.Enabled {
 			fault.Point("mpqueue.wait.waited")
@@ -128,12 +128,14 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		last = r
 		var blocker shm.Token
 		if last == busy {
-			if blocker, err = q.unblock(word); err != nil {
+			if blocker, err = q.unblock(ctx, word); err != nil {
 				return err
-			} else if blocker == 0 && ctx.Err() == nil {
+			} else if blocker == 0 && again < lookAgain && ctx.Err() == nil {
+				again++
 				continue // recovered, or it has moved on
 			}
 		}
+		again = 0
 		reason := q.seg.Sleep(ctx, w.word, v, blocker)
 		awake(w.word)
 		switch reason {
@@ -188,9 +190,14 @@ func endOf(r outcome, err error) error {
 	return err
 }
 
+// lookAgain is how often in a row a waiter looks again because the one in its way
+// is dead. If another process is at the sweep, or stands still in it, the waiter
+// sleeps: the sweep ends by waking everybody.
+const lookAgain = 3
+
 // unblock deals with a slot word that says that an operation is unfinished. It
 // returns the process that is at it, or 0 if the word is worth another look.
-func (q *core) unblock(w uint64) (shm.Token, error) {
+func (q *core) unblock(ctx context.Context, w uint64) (shm.Token, error) {
 	st := stateOf(w)
 	if st != writing && st != reading {
 		return 0, nil
@@ -204,7 +211,7 @@ func (q *core) unblock(w uint64) (shm.Token, error) {
 		q.seg.Sweep()
 		return 0, nil
 	}
-	for q.seg.Dying(t) && !q.seg.Confirm(t) {
+	for q.seg.Dying(t) && !q.seg.Confirm(t) && ctx.Err() == nil {
 		time.Sleep(100 * time.Microsecond)
 	}
 	if q.seg.Dead(t) {
