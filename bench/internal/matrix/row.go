@@ -1,7 +1,5 @@
 package matrix
 
-import "time"
-
 // A Row is one line of the results, and one object of their JSON form. A
 // number that was not, or cannot be, measured is null.
 type Row struct {
@@ -59,5 +57,3 @@ func skipped(c Case, why string) Row {
 }
 
 func some(v float64) *float64 { return &v }
-
-func someNS(d time.Duration) *float64 { return some(float64(d)) }

@@ -95,7 +95,7 @@ func sizeRank(name string) int {
 	var n float64
 	var unit string
 	if c, _ := fmt.Sscanf(name, "%g %s", &n, &unit); c < 2 {
-		return 1 << 40
+		return 1 << 30
 	}
 	return int(n * map[string]float64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}[unit])
 }

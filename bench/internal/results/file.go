@@ -100,16 +100,6 @@ func (f *File) rows(name string) []matrix.Row {
 	return rows
 }
 
-// base finds the row of a kind at the base point.
-func (f *File) base(impl string) (matrix.Row, bool) {
-	for _, r := range f.Rows {
-		if r.Case == "base" && r.Impl == impl && r.Skipped == "" {
-			return r, true
-		}
-	}
-	return matrix.Row{}, false
-}
-
 // Noise says in a line how far the run can be trusted, or "" if nothing speaks
 // against it.
 func (f *File) Noise() string {

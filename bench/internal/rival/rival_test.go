@@ -126,9 +126,14 @@ func receive(ctx context.Context, r rival.Receiver, p part) error {
 // TestKinds sends messages of many sizes through every kind, between as many
 // processes as it allows, and wants each of them once.
 func TestKinds(t *testing.T) {
+	type shape struct{ producers, consumers int }
+	shapes, sizes := []shape{{1, 1}, {2, 1}, {1, 2}, {3, 3}}, []int{16, 200, 8 << 10, 100 << 10}
+	if testing.Short() {
+		shapes, sizes = []shape{{2, 2}, {1, 1}}, []int{200}
+	}
 	for _, k := range rival.All() {
-		for _, shape := range []struct{ producers, consumers int }{{1, 1}, {2, 1}, {1, 2}, {3, 3}} {
-			for _, most := range []int{16, 200, 8 << 10, 100 << 10} {
+		for _, shape := range shapes {
+			for _, most := range sizes {
 				t.Run(fmt.Sprintf("%s/%dx%d/%d", k.Name, shape.producers, shape.consumers, most), func(t *testing.T) {
 					spec := rival.Spec{MaxMessage: most, Capacity: 8, Producers: shape.producers, Consumers: shape.consumers}
 					if why := k.Skip(spec); why != "" {
