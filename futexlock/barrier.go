@@ -96,8 +96,8 @@ func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, 
 		switch {
 		case place >= parties:
 			// More callers than parties: this round is full, its last
-			// arrival runs the action. Wait for the next.
-			if err := b.wait(ctx, seg, v); err != nil {
+			// arrival runs the action. Wait for the next one, however it ends.
+			if err := b.wait(ctx, seg, v); err != nil && barrierRound(b.state.Load()) == barrierRound(v) {
 				return 0, err
 			}
 		case place == parties-1 && len(action) > 0:
@@ -172,7 +172,7 @@ func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, v uint64) error {
 	for turn := 0; ; turn++ {
 		now := b.state.Load() // pairs with the CAS of the last arrival
 		if barrierRound(now) != round {
-			if endedWell(now, round) {
+			if endedWell(now, round, barrierEpoch(v)) {
 				return nil
 			}
 			return failed("Barrier.Wait", ErrBroken)

@@ -49,11 +49,12 @@ func nextRound(v uint64, reset bool) uint64 {
 	return uint64(h)<<historyShift | uint64(e)<<32 | uint64((uint32(v)>>3+1)<<3)
 }
 
-// endedWell reports whether round r, which is over in v, was completed. A
-// waiter that slept through more rounds than the history has cannot know.
-func endedWell(v uint64, r uint32) bool {
+// endedWell reports whether round r of that epoch, which is over in v, was
+// completed. If a Reset came since, a waiter that slept through more rounds
+// than the history has cannot know, and takes it that the Reset was meant for it.
+func endedWell(v uint64, r, epoch uint32) bool {
 	ago := (barrierRound(v) - r) & (1<<29 - 1)
-	return ago >= 1 && ago <= 6 && barrierHistory(v)>>(ago-1)&1 == 0
+	return barrierEpoch(v) == epoch || ago <= 6 && barrierHistory(v)>>(ago-1)&1 == 0
 }
 
 // partyCell names the process token as a party of the epoch of v.

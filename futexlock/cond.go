@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"structs"
 	"sync/atomic"
 
@@ -21,13 +22,12 @@ import (
 // holds up nobody. Callers need not hold the Mutex.
 //
 // A waiter may be killed right after a signal chose it. Then another waiter
-// gets the signal, at the latest when its sleep's slice of 100 ms ends. A
-// process may also be killed after it changed the condition and before it
-// signalled. If it held the Mutex then, the waiters return within a slice, with
-// ErrOwnerDied from the Mutex; so signal while you hold it. And when a dead
-// process is swept, all waiters of the segment's Conds return to look. So a
-// Wait may return without a signal: check the condition in a loop, or use
-// WaitFor.
+// gets the signal, when the dead process is swept or when the other's sleep has
+// lasted its slice of 100 ms. A process may also be killed after it changed the
+// condition and before it signalled: if it held the Mutex then, all waiters
+// return, as soon, with ErrOwnerDied from the Mutex. So signal while you hold
+// it. After a death a Wait may also return without a signal: check the condition
+// in a loop, or use WaitFor.
 //
 // It is the sequence condition variable of musl's process-shared path and of
 // Rust, with a count of unanswered signals. It has no lock inside.
@@ -35,7 +35,14 @@ type Cond struct {
 	_     structs.HostLayout
 	_     noCopy
 	state atomic.Uint64
+	// mutex is where the waiters' Mutex lies, in bytes from the Cond: for the
+	// sweep. 0: nobody has waited; elsewhere: not near.
+	mutex atomic.Int32
+	_     uint32
 }
+
+// elsewhere stands for a Mutex in another segment, or 2 GiB away.
+const elsewhere = math.MinInt32
 
 var _ = fault.Declare(
 	"futexlock.cond.waited", "futexlock.cond.unlocked", "futexlock.cond.woken",
@@ -60,6 +67,7 @@ func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
 	if h := holderOf(m.word.Load()); h != uint32(ms.Self()) {
 		notHeld("Cond.Wait", "Mutex", ms, shm.Token(h))
 	}
+	c.remember(seg, ms, m)
 	// Whoever dies inside m from here on may have died before it could signal.
 	sound := m.word.Load()&ownerDied == 0
 	doubt := func() bool {
@@ -90,6 +98,34 @@ func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
 	}
 	shm.RaceAcquire(c)
 	return err
+}
+
+// remember notes where m lies.
+func (c *Cond) remember(seg, ms *shm.Segment, m *Mutex) {
+	d := int32(elsewhere)
+	from, _ := shm.Offset(seg, c)
+	if to, ok := shm.Offset(seg, m); ok && ms == seg && to-from == int(int32(to-from)) {
+		d = int32(to - from)
+	}
+	if c.mutex.Load() != d {
+		c.mutex.Store(d)
+	}
+}
+
+// doubtful reports whether a process died inside the waiters' Mutex, as far as
+// can be seen.
+func (c *Cond) doubtful(s *shm.Segment, dead uint32) bool {
+	d := c.mutex.Load()
+	if d == 0 || d == elsewhere {
+		return d == elsewhere
+	}
+	off, _ := shm.Offset(s, c)
+	doubt := true // a damaged distance
+	each(s, uint64(off+int(d)), 0, 1, func(m *Mutex) {
+		v := m.word.Load()
+		doubt = v&ownerDied != 0 || holderOf(v) == dead
+	})
+	return doubt
 }
 
 // change applies f and returns the state after it.
@@ -245,11 +281,18 @@ func (c *Cond) Broadcast() {
 	shm.Wake(low(&c.state), -1)
 }
 
-// sweep tells everybody to look at the condition: dead may have been woken for
-// a signal, or may have changed the condition and not have come to signal it.
-// It may also have been killed between dropping the flag and waking.
-func (c *Cond) sweep(_ *shm.Segment, _ uint32) {
-	c.change(broadcast)
+// sweep tells everybody to look at the condition if dead was woken for a
+// signal, or may have changed the condition and not have come to signal it.
+func (c *Cond) sweep(s *shm.Segment, dead uint32) {
+	v := c.state.Load()
+	if v&condWaited != 0 {
+		if condPending(v) == 0 && !c.doubtful(s, dead) {
+			return
+		}
+		c.change(broadcast)
+	}
+	// Without the flag nobody should be asleep: dead dropped it, and did not
+	// come to wake them.
 	shm.Wake(low(&c.state), -1)
 }
 

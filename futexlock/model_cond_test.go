@@ -69,7 +69,9 @@ const (
 )
 
 func newCondWorld(items, kills int8) condWorld {
-	w := condWorld{kills: kills}
+	// What a process has changed and not yet signalled dies with it unless it
+	// holds the mutex.
+	w := condWorld{kills: kills, inside: kills > 0}
 	w.p[2].make = items
 	return w
 }
@@ -180,8 +182,12 @@ func (w condWorld) moves(emit func(string, moveKind, condWorld)) {
 	if w.sweep != 0 {
 		n := w
 		// Its two steps as one: killed between them it is run again.
-		n.state = broadcast(n.state)
-		n.wake(-1)
+		if v := n.state; v&condWaited == 0 || condPending(v) > 0 || n.doubt {
+			if v&condWaited != 0 {
+				n.state = broadcast(v)
+			}
+			n.wake(-1)
+		}
 		n.p[w.sweep-1].swept = true
 		n.sweep = 0
 		yield("sweep wakes", step, n)
@@ -389,14 +395,15 @@ func TestModelCond(t *testing.T) {
 	t.Run("two kills", func(t *testing.T) { mustHold(t, newCondWorld(2, 2), modelLimit) })
 	t.Run("no sweep", func(t *testing.T) {
 		w := newCondWorld(2, 1)
-		w.unswept, w.inside = true, true
+		w.unswept = true
 		mustHold(t, w, modelLimit)
 	})
 	t.Run("one signal, no sweep", func(t *testing.T) {
 		w := newCondWorld(1, 1)
-		w.unswept, w.inside = true, true
+		w.unswept = true
 		mustHold(t, w, modelLimit)
 	})
+	t.Run("signal outside", func(t *testing.T) { mustHold(t, newCondWorld(3, 0), modelLimit) })
 	t.Run("broadcast", func(t *testing.T) {
 		w := newCondWorld(2, 1)
 		w.crowd = true
@@ -422,7 +429,7 @@ func TestModelCondMutants(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newCondWorld(3, 1)
 			if w.mut = c.m; c.unswept {
-				w.p[2].make, w.unswept, w.inside = 1, true, true
+				w.p[2].make, w.unswept = 1, true
 			}
 			mustFail(t, w, modelLimit, c.want)
 		})

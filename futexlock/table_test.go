@@ -14,7 +14,12 @@ import (
 	"shmkit/shm"
 )
 
-func TestMain(m *testing.M) { procstest.Main(m) }
+func TestMain(m *testing.M) {
+	if text, ok := os.LookupEnv(strangerKey); ok {
+		beStranger(text)
+	}
+	procstest.Main(m)
+}
 
 // table is what the processes of a test share: one lock of each type, and data
 // for them to protect.

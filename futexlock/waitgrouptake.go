@@ -25,7 +25,12 @@ func (w *WaitGroup) Take() error {
 				if tasks(v) == 0 || t == self || (t == goneTasks || seg.Dead(shm.Token(t))) != lost {
 					continue
 				}
-				if err = w.move(i, self, 1); err != ErrNoTask {
+				err = w.move(i, self, 1)
+				if err == ErrTooManyHolders && w.place(goneTasks, i) >= 0 {
+					w.compact(self)
+					err = w.move(i, self, 1)
+				}
+				if err != ErrNoTask {
 					return
 				}
 			}
