@@ -20,7 +20,7 @@ func DropPins() {
 func Pins() int {
 	pins.Lock()
 	defer pins.Unlock()
-	return len(pins.all)
+	return len(pins.all) + pins.going
 }
 
 // SettlePins looks at the pins now.
@@ -48,3 +48,24 @@ func LoadInt64(p *int64) int64 { return atomic.LoadInt64(p) }
 
 // StoreInt64 writes a word that another process reads without atomics.
 func StoreInt64(p *int64, v int64) { atomic.StoreInt64(p, v) }
+
+// LoadUint64 reads a word that another process writes without atomics.
+func LoadUint64(p *uint64) uint64 { return atomic.LoadUint64(p) }
+
+// StoreUint64 writes a word that another process reads without atomics.
+func StoreUint64(p *uint64, v uint64) { atomic.StoreUint64(p, v) }
+
+// WordAt returns the word at offset off of the payload.
+func WordAt(s *Segment, off int) *atomic.Uint32 {
+	p, err := At[atomic.Uint32](s, off)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// OffsetOf returns where b lies in the payload of s.
+func OffsetOf(s *Segment, b []byte) int {
+	off, _ := Offset(s, &b[0])
+	return off
+}

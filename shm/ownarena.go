@@ -178,7 +178,12 @@ func (a *arena) scan() *arena {
 // closed notes that this process has let go of block b. The caller holds mu.
 func (o *ownArena) closed(a *arena, b uint32) {
 	if !a.heldByAny(b) {
-		o.free = append(o.free, b)
+		// Nobody has it any more: handles that were kept lead nowhere from
+		// now on. Who opened one in between keeps the block; see take.
+		a.descs[b].gen.Add(1)
+		if !a.heldByAny(b) {
+			o.free = append(o.free, b)
+		}
 	}
 	if a.count == 0 && !o.armed {
 		o.armed = true

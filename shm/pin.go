@@ -22,6 +22,7 @@ const maxPins = 64
 var pins struct {
 	sync.Mutex
 	all   []*pin // oldest first
+	going int    // dropped, and not yet gone
 	armed bool
 	pause time.Duration
 }
@@ -39,7 +40,13 @@ func pinUntil(p *pin) {
 	if len(pins.all) > maxPins {
 		oldest := pins.all[0]
 		pins.all = append([]*pin(nil), pins.all[1:]...)
-		go oldest.drop() // it takes locks that our caller may hold
+		pins.going++
+		go func() { // it takes locks that our caller may hold
+			oldest.drop()
+			pins.Lock()
+			pins.going--
+			pins.Unlock()
+		}()
 	}
 	pins.pause = firstPinLook
 	if !pins.armed {
