@@ -59,7 +59,7 @@ func Run(ctx context.Context, kind rival.Kind, cfg Config) (_ *Outcome, err erro
 	}
 	defer r.table.Close()
 	r.channel, err = kind.Make(rival.Spec{
-		MaxMessage: maxMessage, Capacity: capacity, Producers: cfg.Producers, Consumers: cfg.Consumers,
+		MaxMessage: maxMessage, Varied: true, Capacity: capacity, Producers: cfg.Producers, Consumers: cfg.Consumers,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", kind.Name, err)

@@ -50,5 +50,5 @@ func (c Case) String() string {
 }
 
 func (c Case) spec(most int) rival.Spec {
-	return rival.Spec{MaxMessage: most, Capacity: c.Capacity, Producers: c.Producers, Consumers: c.Consumers, Mode: c.Mode}
+	return rival.Spec{MaxMessage: most, Varied: c.Size == Mixed, Capacity: c.Capacity, Producers: c.Producers, Consumers: c.Consumers, Mode: c.Mode}
 }

@@ -21,7 +21,7 @@ func crashOnce(ctx context.Context, k rival.Kind, scene string, patience time.Du
 		return 0, "", err
 	}
 	defer p.Box.Close()
-	spec := rival.Spec{MaxMessage: 64, Capacity: 16, Producers: 2, Consumers: 2}
+	spec := rival.Spec{MaxMessage: 64, Varied: true, Capacity: 16, Producers: 2, Consumers: 2}
 	if scene == "producer" && k.Skip(rival.Spec{MaxMessage: bigMessage, Capacity: 16, Producers: 2, Consumers: 2}) == "" {
 		spec.MaxMessage = bigMessage
 	}
@@ -135,7 +135,7 @@ func crashRow(ctx context.Context, impl, scene string, times int, patience time.
 	if k.InProcess {
 		return skipped(c, "one process: it dies as a whole"), nil
 	}
-	if why := k.Skip(rival.Spec{MaxMessage: 64, Capacity: 16, Producers: 2, Consumers: 2}); why != "" {
+	if why := k.Skip(rival.Spec{MaxMessage: 64, Varied: true, Capacity: 16, Producers: 2, Consumers: 2}); why != "" {
 		return skipped(c, why), nil
 	}
 	var took []float64

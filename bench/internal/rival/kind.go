@@ -13,6 +13,7 @@ import (
 // A Spec says what a channel must carry.
 type Spec struct {
 	MaxMessage int    // bytes
+	Varied     bool   // messages may be shorter than MaxMessage
 	Capacity   int    // messages that may lie in the channel, for those that count messages
 	Producers  int    // processes at the sending end
 	Consumers  int    // processes at the receiving end
@@ -68,6 +69,7 @@ type Ends struct {
 	Spec  Spec
 	Locks *shm.Object[Locks]
 	Queue *mpqueue.Queue[[]byte]
+	Fixed Fixed
 	Ring  *shm.Segment
 	local *goChannel // cannot leave the process
 }
@@ -103,7 +105,7 @@ func (plain) Redelivered() bool { return false }
 
 // All lists every kind, this module's own first.
 func All() []Kind {
-	return []Kind{MPQueue(), PipeQueue(), BufPipe(), Pipe(), UnixStream(), SeqPacket(), PosixMQ(), TCP(), EventFD(), GoChannel()}
+	return []Kind{MPQueue(), MPFixed(), PipeQueue(), BufPipe(), Pipe(), UnixStream(), SeqPacket(), PosixMQ(), TCP(), EventFD(), GoChannel()}
 }
 
 // Find returns the kind of that name.
