@@ -161,7 +161,7 @@ func init() {
 		}
 	}
 	bare["leaves early"] = func() {
-		if os.Getenv("SHMKIT_PROCS") != "" {
+		if procs.IsChild() {
 			os.Exit(0) // as a program does whose flags are wrong, before Main
 		}
 		procs.Init()

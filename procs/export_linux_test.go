@@ -38,3 +38,6 @@ func ForgetInit() (restore func()) {
 	initRan.Store(false)
 	return func() { initRan.Store(true) }
 }
+
+// IsChild reports whether this process was started as a child.
+func IsChild() bool { return summons.isChild }

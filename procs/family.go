@@ -48,6 +48,15 @@ func (c *children) remove(p *Process) {
 	}
 }
 
+// joined notes that somebody knows how p ended.
+func (c *children) joined(p *Process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.failed, p); i >= 0 {
+		c.failed = slices.Delete(c.failed, i, i+1)
+	}
+}
+
 func (c *children) list() []*Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,10 +135,7 @@ func (c *children) reportFailures() {
 	c.failed = nil
 	c.mu.Unlock()
 	for _, p := range failed {
-		p.mu.Lock()
-		seen := p.seen
-		p.mu.Unlock()
-		if !seen && !p.endedOnRequest() {
+		if !p.endedOnRequest() {
 			fmt.Fprintf(os.Stderr, "procs: %v (nobody joined it)\n", p.out.err)
 		}
 	}
@@ -138,7 +144,8 @@ func (c *children) reportFailures() {
 // Shutdown ends the daemons of this process (SIGTERM, their grace, SIGKILL)
 // and waits for its other children to end. Main does it when its function has
 // returned; a program that uses Init instead can call it at its end. When ctx
-// is done it returns the cause, and children may be alive.
+// is done it returns the cause: daemons that were still in their grace have
+// been killed, other children may be alive.
 func Shutdown(ctx context.Context) error {
 	if err := family.end(ctx, false); err != nil {
 		return err

@@ -11,21 +11,34 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shmkit/procs/internal/wire"
 	"shmkit/shm/fault"
 )
 
 // runChild is the life of a child. It does not return.
 func runChild(value string) {
 	fd, err := strconv.Atoi(value)
-	var e envelope
+	var head heading
+	var body []byte
 	if err == nil {
-		err = e.open(fd)
+		head, body, err = unseal(fd)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "procs: %s=%s is set, but leads to no envelope: %v\n", envelopeKey, value, err)
 		os.Exit(1)
 	}
 	unix.Close(fd)
+	r := report{head.Report}
+	if id := buildID(); head.Build != id {
+		r.finish(lastWords{Code: 1, Reason: "other build",
+			Message: fmt.Sprintf("%v: its file is %s, that of its parent is %s", ErrOtherBuild, id, head.Build)})
+		os.Exit(1)
+	}
+	var e envelope
+	if err := wire.Unmarshal(body, &e); err != nil {
+		fmt.Fprintf(os.Stderr, "procs: the envelope cannot be read: %v\n", err)
+		os.Exit(1)
+	}
 	if fault.Enabled {
 		fault.Point("procs.init.opened")
 	}
@@ -33,7 +46,7 @@ func runChild(value string) {
 	for fd := 3; fd < 3+e.Files; fd++ {
 		unix.CloseOnExec(fd)
 	}
-	for _, fd := range []int{e.Lifeline, e.Report, e.Ready} {
+	for _, fd := range []int{e.Lifeline, r.fd, e.Ready} {
 		if fd > 0 {
 			unix.CloseOnExec(fd)
 		}
@@ -48,7 +61,6 @@ func runChild(value string) {
 	if fault.Enabled {
 		fault.Point("procs.init.adopted")
 	}
-	r := report{e.Report}
 	if err := r.begin(); err != nil {
 		fmt.Fprintf(os.Stderr, "procs: %s: %v\n", e.Name, err)
 		os.Exit(1)
@@ -153,12 +165,7 @@ type ending struct {
 // perform calls the function and sends its ending, whichever way it leaves.
 func perform(ctx context.Context, e *envelope, endings chan<- ending) {
 	f := lookup(e.Function)
-	switch {
-	case e.Build != buildID():
-		endings <- ending{words: lastWords{Code: 1, Reason: "other build",
-			Message: fmt.Sprintf("%v: its file is %s, that of its parent is %s", ErrOtherBuild, buildID(), e.Build)}}
-		return
-	case f == nil:
+	if f == nil {
 		endings <- ending{words: lastWords{Code: 1, Reason: "not registered", Message: fmt.Sprintf("%v: %q", ErrNotRegistered, e.Function)}}
 		return
 	}

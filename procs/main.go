@@ -27,13 +27,22 @@ func Init() {
 	if !initRan.CompareAndSwap(false, true) {
 		return
 	}
-	value, isChild := os.LookupEnv(envelopeKey)
-	if !isChild {
-		return
+	if summons.isChild {
+		runChild(summons.value)
 	}
-	os.Unsetenv(envelopeKey)
-	runChild(value)
 }
+
+// summons is what made this process a child. It is taken out of the environment
+// before the packages of the program are initialized: what they may start is no
+// child of ours.
+var summons = func() (s struct {
+	value   string
+	isChild bool
+}) {
+	s.value, s.isChild = os.LookupEnv(envelopeKey)
+	os.Unsetenv(envelopeKey)
+	return s
+}()
 
 // Main is the whole main function of a program that has children:
 //

@@ -1,6 +1,7 @@
 package procs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -14,15 +15,22 @@ import (
 
 var (
 	wordsType    = reflect.TypeFor[lastWords]()
+	headingType  = reflect.TypeFor[heading]()
 	envelopeType = reflect.TypeFor[envelope]()
 )
 
-// seal puts e into a memfd that nobody can change any more.
-func (e *envelope) seal() (fd int, err error) {
-	data, err := wire.Marshal(*e, envelopeType)
+// seal puts h and e into a memfd that nobody can change any more.
+func seal(h heading, e envelope) (fd int, err error) {
+	head, err := wire.Marshal(h, headingType)
 	if err != nil {
 		return -1, err
 	}
+	body, err := wire.Marshal(e, envelopeType)
+	if err != nil {
+		return -1, err
+	}
+	data := binary.LittleEndian.AppendUint32(nil, uint32(len(head)))
+	data = append(append(data, head...), body...)
 	if fd, err = memfd("shmkit-args"); err != nil {
 		return -1, err
 	}
@@ -48,20 +56,24 @@ func memfd(name string) (fd int, err error) {
 	return fd, os.NewSyscallError("memfd_create", err)
 }
 
-// open reads the envelope in the descriptor.
-func (e *envelope) open(fd int) error {
+// unseal reads the heading in the descriptor, and returns what follows it.
+func unseal(fd int) (h heading, body []byte, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return os.NewSyscallError("fstat", err)
+		return h, nil, os.NewSyscallError("fstat", err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("descriptor %d is no regular file", fd)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size < 4 {
+		return h, nil, fmt.Errorf("descriptor %d is no memory file", fd)
 	}
 	data := make([]byte, st.Size)
 	if err := pread(fd, data, 0); err != nil {
-		return err
+		return h, nil, err
 	}
-	return wire.Unmarshal(data, e)
+	n := binary.LittleEndian.Uint32(data)
+	if data = data[4:]; int64(n) > int64(len(data)) {
+		return h, nil, wire.ErrCorrupt
+	}
+	return h, data[n:], wire.Unmarshal(data[:n], &h)
 }
 
 // buildID identifies the file that this process runs.

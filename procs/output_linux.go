@@ -123,11 +123,19 @@ func (o *output) drained() error {
 	defer timer.Stop()
 	select {
 	case <-o.done:
-		if f, ok := o.w.(flusher); ok {
-			f.flush()
-		}
 	case <-timer.C:
-		// The writer is stuck, and so would a flush be.
+		return nil
+	}
+	if f, ok := o.w.(flusher); ok {
+		flushed := make(chan struct{})
+		go func() {
+			defer close(flushed)
+			f.flush()
+		}()
+		select {
+		case <-flushed:
+		case <-timer.C:
+		}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

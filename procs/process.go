@@ -25,7 +25,6 @@ type Process struct {
 
 	done  chan struct{} // closed when the process has ended and everything of it is known
 	asked bool          // this process sent it a signal
-	seen  bool          // somebody was given the outcome
 	out   outcome       // written before done is closed
 }
 
@@ -153,9 +152,9 @@ func (p *Process) Join(ctx context.Context) error {
 			return p.wrap("join", fmt.Errorf("%w: %w", err, cause))
 		}
 	}
-	p.mu.Lock()
-	p.seen = true
-	p.mu.Unlock()
+	if p.out.err != nil {
+		family.joined(p)
+	}
 	return p.out.err
 }
 
@@ -170,10 +169,11 @@ func (p *Process) Alive() bool {
 // Terminate asks the process to end (SIGTERM): its context ends with
 // ErrTerminated, and after its grace the process dies by the signal. A function
 // that has not looked at its context until then, and has no children, dies at
-// once. Terminate does not wait. Locks that the process holds go to the next one in line, and
-// queues that it was using work on. A process that has ended is left alone,
-// and that is no error; before Start the error is ErrNotStarted, after Close
-// ErrClosed.
+// once. Terminate does not wait.
+//
+// Locks that the process holds go to the next one in line, and queues that it
+// was using work on. A process that has ended is left alone, and that is no
+// error; before Start the error is ErrNotStarted, after Close ErrClosed.
 func (p *Process) Terminate() error { return p.signal("terminate", false) }
 
 // Kill ends the process at once (SIGKILL). Otherwise it is as Terminate.
