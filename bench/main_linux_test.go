@@ -57,10 +57,21 @@ func copyFile(to, from string) error {
 // TestInterrupt ends the command from outside while it works: at once, every
 // process with it.
 func TestInterrupt(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		t.Run(sig.String(), func(t *testing.T) {
+	for _, run := range []struct {
+		sig     syscall.Signal
+		workers int // with so many children it is in the middle of something
+		args    []string
+	}{
+		{syscall.SIGINT, 4, []string{"-input", folder(t, 2000)}},
+		{syscall.SIGTERM, 4, []string{"-input", folder(t, 2000)}},
+		{syscall.SIGINT, 2, []string{"-input", folder(t, 300), "-chaos", "-seed", "3"}},
+		{syscall.SIGINT, 2, []string{"matrix", "-quick", "-only", "base/impl=pipe"}},
+		{syscall.SIGINT, 2, []string{"matrix", "-quick", "-only", "crash-producer/impl=pipequeue"}},
+		{syscall.SIGINT, 1, []string{"matrix", "-quick", "-only", "base/impl=py-queue,limit"}},
+	} {
+		t.Run(fmt.Sprint(run.args[0], " ", run.sig), func(t *testing.T) {
 			procstest.Watchdog(t, time.Minute)
-			c := newCommand(t, "-input", folder(t, 2000))
+			c, sig := newCommand(t, run.args...), run.sig
 			c.Stderr = nil
 			out, err := c.StderrPipe()
 			if err != nil {
@@ -70,7 +81,7 @@ func TestInterrupt(t *testing.T) {
 				t.Fatal(err)
 			}
 			var workers []int
-			for len(workers) < 4 { // Two producers, two consumers: it is in the middle of a run.
+			for len(workers) < run.workers {
 				workers = childrenOf(c.Process.Pid)
 			}
 			begin := time.Now()

@@ -26,6 +26,6 @@ type Config struct {
 	Progress func(messages int)
 }
 
-// capacity is how many messages may lie in a channel that counts messages:
-// as many of the longest as a pipe of 1 MiB holds.
-const capacity = 32
+// capacity is how many messages may lie in a channel that counts messages. A
+// source file is some 9 KB on average, so this is about the 1 MiB of the pipes.
+const capacity = 128
