@@ -37,6 +37,9 @@ type Kind struct {
 	// Batches and ZeroCopy say that its ends are a BatchSender and BatchReceiver,
 	// or a Reserver.
 	Batches, ZeroCopy bool
+	// Bounded says that Spec.Capacity counts what may lie in it; the room of
+	// the others is in bytes, and the kernel's choice.
+	Bounded bool
 	// Modes are those that an end can choose; nil: it blocks.
 	Modes []string
 
