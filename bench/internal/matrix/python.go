@@ -84,6 +84,8 @@ func pythonCannot(c Case) string {
 		return "it always copies"
 	case c.Mode != "" && c.Mode != "block":
 		return "it has no such way to wait"
+	case c.Axis == "capacity" && c.Impl != "py-queue":
+		return "its room is in bytes"
 	case c.Impl == "py-pipe" && (c.Producers > 1 || c.Consumers > 1):
 		return "a Connection has no locks"
 	case c.Impl == "py-queue" && c.Capacity > 32767:

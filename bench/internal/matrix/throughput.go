@@ -98,6 +98,9 @@ func cannot(k rival.Kind, c Case) string {
 	if c.ZeroCopy && !k.ZeroCopy {
 		return "it always copies"
 	}
+	if c.Axis == "capacity" && !k.Bounded {
+		return "its room is in bytes"
+	}
 	return k.Skip(c.spec(newPattern(c.Size).max))
 }
 

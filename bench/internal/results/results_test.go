@@ -65,7 +65,7 @@ func TestTables(t *testing.T) {
 	tables := sample().Tables()
 	for name, want := range map[string][]string{
 		"base":        {"8.13 M", "`posixmq`", "4,567"},
-		"size":        {"| 64 B | 64 KiB | mixed |", "9,999 ns", "| – |"},
+		"size":        {"| 64 B | 64 KiB | mixed |", "9,999 ns"},
 		"pingpong":    {"1.5", "25.0"},
 		"crash":       {"**hang**"},
 		"grow-queues": {"| 16 |", "500 ns"},

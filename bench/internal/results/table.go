@@ -22,7 +22,7 @@ func (f *File) Tables() map[string]string {
 		}),
 		"zerocopy": f.pivot("zerocopy", nsCell, func(r matrix.Row) string { return sizeName(r.Size) }),
 		"pingpong": f.latency("pingpong", 0),
-		"lock":     f.pivot("lock", nsCell, func(r matrix.Row) string { return r.Procs + " holders" }),
+		"lock":     f.pivot("lock", nsCell, func(r matrix.Row) string { return r.Procs + " at once" }),
 		"process":  f.pivot("process", msCell, func(matrix.Row) string { return "start to end" }),
 		"limit":    f.limit(),
 		"crash":    f.crash(),
@@ -78,13 +78,19 @@ func (f *File) pivot(name string, cell func(matrix.Row) string, column func(matr
 	if name == "size" {
 		slices.SortStableFunc(columns, func(a, b string) int { return sizeRank(a) - sizeRank(b) })
 	}
-	impls = slices.DeleteFunc(impls, func(impl string) bool { // A line of dashes says nothing.
+	// A kind that has nothing of this axis but the base point is left out.
+	least := 1
+	if around {
+		least = 2
+	}
+	impls = slices.DeleteFunc(impls, func(impl string) bool {
+		full := 0
 		for _, c := range columns {
 			if s := cells[[2]string{impl, c}]; s != "" && s != "–" {
-				return false
+				full++
 			}
 		}
-		return true
+		return full < least
 	})
 	lines := [][]string{append([]string{""}, columns...)}
 	for _, impl := range impls {

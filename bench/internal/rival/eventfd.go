@@ -23,8 +23,9 @@ import (
 //   - As many slots as the spec's capacity, but at most 64 MiB of them.
 func EventFD() Kind {
 	return Kind{
-		Name:  "eventfd",
-		About: "a plain ring in shared memory, an eventfd to sleep on",
+		Name:    "eventfd",
+		Bounded: true,
+		About:   "a plain ring in shared memory, an eventfd to sleep on",
 		Skip: func(s Spec) string {
 			if s.Producers > 1 || s.Consumers > 1 {
 				return "a plain ring has one producer and one consumer"

@@ -16,6 +16,7 @@ func GoChannel() Kind {
 		Name:      "channel",
 		About:     "a Go channel in one process: the limit of convenience",
 		InProcess: true,
+		Bounded:   true,
 		Skip:      func(Spec) string { return "" },
 		Make: func(s Spec) (*Channel, error) {
 			c := &goChannel{ch: make(chan *[]byte, s.Capacity)}

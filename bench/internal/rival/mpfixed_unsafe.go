@@ -20,9 +20,10 @@ type fixed interface {
 // Receive and Done. What a consumer has got is gone with it.
 func MPFixed() Kind {
 	return Kind{
-		Name:  "mpqueue-fixed",
-		About: "this module's queue of fixed-size values, with Put and Get",
-		Modes: []string{Hybrid, Spin},
+		Name:    "mpqueue-fixed",
+		About:   "this module's queue of fixed-size values, with Put and Get",
+		Bounded: true,
+		Modes:   []string{Hybrid, Spin},
 		Skip: func(s Spec) string {
 			if _, err := choose(s); err != nil {
 				return err.Error()

@@ -14,12 +14,13 @@ import (
 // another one.
 func MPQueue() Kind {
 	return Kind{
-		Name:   "mpqueue",
-		About:  "this module's queue in shared memory, acknowledged with Done",
-		Modes:  []string{Hybrid, Spin},
-		Skip:   func(Spec) string { return "" },
-		Make:   makeMPQueue,
-		Sender: func(e Ends, _ []*os.File) (Sender, error) { return mpSender{e.Queue, e.Spec.Mode == Spin}, nil },
+		Name:    "mpqueue",
+		About:   "this module's queue in shared memory, acknowledged with Done",
+		Bounded: true,
+		Modes:   []string{Hybrid, Spin},
+		Skip:    func(Spec) string { return "" },
+		Make:    makeMPQueue,
+		Sender:  func(e Ends, _ []*os.File) (Sender, error) { return mpSender{e.Queue, e.Spec.Mode == Spin}, nil },
 		Receiver: func(e Ends, _ []*os.File) (Receiver, error) {
 			return &mpReceiver{q: e.Queue, spin: e.Spec.Mode == Spin}, nil
 		},

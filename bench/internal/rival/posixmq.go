@@ -17,8 +17,9 @@ import (
 //   - It has no end of stream: an empty message for each consumer says it.
 func PosixMQ() Kind {
 	return Kind{
-		Name:  "posixmq",
-		About: "a POSIX message queue",
+		Name:    "posixmq",
+		Bounded: true,
+		About:   "a POSIX message queue",
 		Skip: func(s Spec) string {
 			most, size := mqLimits()
 			if most == 0 {
