@@ -3,6 +3,7 @@ package futexlock_test
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -133,9 +134,11 @@ func TestCondBroadcast(t *testing.T) {
 		return wg.Wait
 	}
 	start(50)()
-	if n := tab.Count[1].Load(); n != 6 {
+	if n := tab.Count[1].Load(); n != 6 && !(os.Getenv("SHMKIT_NO_WAITV") != "" && n+tab.Count[0].Load() == 6) {
+		// Without futex_waitv one waiter's cancel can wake another.
 		t.Errorf("%d timed out, want 6", n)
 	}
+	tab.Count[0].Store(0)
 	wait := start(0)
 	tab.Mu.Lock() // all six are in Wait now
 	tab.Cond.Broadcast()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"structs"
 	"sync/atomic"
 
@@ -24,17 +23,17 @@ var ErrNoTask = errors.New("no other process has a task")
 // Any goroutine of any process may call any method.
 //
 // Every task is charged to a process: to the one that called Add, until another
-// calls Take. When a process dies its tasks are lost; Wait, once all others are
-// done, returns ErrOwnerDied with their number, until Reset, or until a
-// replacement has taken and done them.
+// calls Take. A task that was taken stays with its taker. When a process dies
+// its tasks are lost; Wait, once all others are done, returns ErrOwnerDied with
+// their number, until Reset, or until a replacement has taken and done them.
 //
 //	parent   wg.Add(3); start three children; wg.Wait(ctx)
 //	child    wg.Take(); defer wg.Done(); work
 //
-// A task that its child has not taken yet is the parent's: a child that dies
-// before Take is the parent's to notice. As with sync.WaitGroup, an Add that
-// may meet a Wait must be made while the caller, or one that waits for it, has a
-// task.
+// A process can add 1,048,575 tasks and take 16,383. A task that its child has
+// not taken yet is the parent's: a child that dies before Take is the parent's
+// to notice. As with sync.WaitGroup, an Add that may meet a Wait must be made
+// while the caller, or one that waits for it, has a task.
 //
 // A Done synchronizes before the return of every Wait that it lets go.
 type WaitGroup struct {
@@ -55,9 +54,9 @@ var _ = fault.Declare(
 )
 
 // Add charges n tasks to this process, or takes -n of its own off. It returns
-// ErrTooManyHolders if 64 other processes have tasks, and ErrOverflow past
-// 2,147,483,647; nothing has changed then. It panics if this process has fewer
-// than -n tasks.
+// ErrTooManyHolders if 64 other processes have tasks, and ErrOverflow if this
+// process would have added more than 1,048,575; nothing has changed then. It
+// panics if this process has fewer than -n tasks.
 func (w *WaitGroup) Add(n int) error {
 	seg := shm.Find(w)
 	if seg == nil {
@@ -71,16 +70,18 @@ func (w *WaitGroup) Add(n int) error {
 		}
 		return nil
 	}
-	if n > math.MaxInt32 {
-		return failed("WaitGroup.Add", ErrOverflow)
-	}
-	if n == 0 || w.charge(self, uint64(n)) {
+	if n == 0 {
 		return nil
 	}
-	if w.underLock(seg, self, w.compact); w.charge(self, uint64(n)) {
-		return nil
+	err := w.charge(self, n)
+	if err == ErrTooManyHolders {
+		w.underLock(seg, self, w.compact)
+		err = w.charge(self, n)
 	}
-	return failed("WaitGroup.Add", ErrTooManyHolders)
+	if err != nil {
+		return failed("WaitGroup.Add", err)
+	}
+	return nil
 }
 
 // Done takes one task off this process. It panics if it has none.
@@ -93,14 +94,20 @@ func (w *WaitGroup) Done() {
 	w.done(uint32(seg.Self()))
 }
 
-// charge adds n tasks to a cell of self; false if there is no cell.
-func (w *WaitGroup) charge(self uint32, n uint64) bool {
+// charge adds n tasks to a cell of self.
+func (w *WaitGroup) charge(self uint32, n int) error {
+	if uint64(n) > maxAdded {
+		return ErrOverflow
+	}
 	at := shm.Token(self).Slot()
 	for _, token := range [...]uint32{self, 0} {
 		for k := range w.cells {
 			c := &w.cells[(at+k)%TaskProcesses]
-			for v := c.Load(); taskToken(v) == token && tasks(v)+n <= taskCount; v = c.Load() {
-				if !c.CompareAndSwap(v, charged(v, self, n)) {
+			for v := c.Load(); taskToken(v) == token; v = c.Load() {
+				if !load(n).fits(v) {
+					return ErrOverflow
+				}
+				if !c.CompareAndSwap(v, charged(v, self, load(n))) {
 					continue
 				}
 				if fault.Enabled {
@@ -109,11 +116,11 @@ func (w *WaitGroup) charge(self uint32, n uint64) bool {
 				if tasks(v) == 0 {
 					w.rises.Add(1) // pairs with the loads in count
 				}
-				return true
+				return nil
 			}
 		}
 	}
-	return false
+	return ErrTooManyHolders
 }
 
 func (w *WaitGroup) done(self uint32) {
@@ -122,7 +129,7 @@ func (w *WaitGroup) done(self uint32) {
 		c := &w.cells[(at+k)%TaskProcesses]
 		for v := c.Load(); taskToken(v) == self && tasks(v) > 0; v = c.Load() {
 			// Pairs with the loads in count.
-			if !c.CompareAndSwap(v, tidied(v-1)) {
+			if !c.CompareAndSwap(v, relieved(v)) {
 				continue
 			}
 			if fault.Enabled {

@@ -7,10 +7,11 @@ import (
 	"shmkit/shm/fault"
 )
 
-// Take charges this process with a task that another process has: one of a
-// living process, or, if these have none, one that was lost with a dead one. It
-// returns ErrNoTask if there is neither, and ErrTooManyHolders if 64 other
-// processes have tasks. A process that is killed inside Take has taken nothing.
+// Take charges this process with a task that another process has added and
+// nobody has taken; or, if there is none, with one that was lost with a dead
+// process. It returns ErrNoTask if there is neither, ErrOverflow if this process
+// has taken 16,383, and ErrTooManyHolders if 64 other processes have tasks. A
+// process that is killed inside Take has taken nothing.
 func (w *WaitGroup) Take() error {
 	seg := shm.Find(w)
 	if seg == nil {
@@ -22,13 +23,19 @@ func (w *WaitGroup) Take() error {
 			for i := range w.cells {
 				v := w.cells[i].Load()
 				t := taskToken(v)
-				if tasks(v) == 0 || t == self || (t == goneTasks || seg.Dead(shm.Token(t))) != lost {
+				if v == 0 || t == self || (t == goneTasks || seg.Dead(shm.Token(t))) != lost {
 					continue
 				}
-				err = w.move(i, self, 1)
+				out := load(1)
+				if added(v) == 0 {
+					if out = load(oneTaken); !lost || takenBy(v) == 0 {
+						continue
+					}
+				}
+				err = w.move(i, self, out, load(oneTaken))
 				if err == ErrTooManyHolders && w.place(goneTasks, i) >= 0 {
 					w.compact(self)
-					err = w.move(i, self, 1)
+					err = w.move(i, self, out, load(oneTaken))
 				}
 				if err != ErrNoTask {
 					return
@@ -79,15 +86,16 @@ func (w *WaitGroup) recover(seg *shm.Segment) {
 	}
 }
 
-// move moves n tasks from cell src to one of token. It returns ErrNoTask if
-// src has not so many any more, ErrTooManyHolders if there is no cell. The
-// caller holds the lock. A kill between any two steps is seen to by replay.
-func (w *WaitGroup) move(src int, token uint32, n uint64) error {
+// move takes out of cell src what out says and puts into a cell of token what
+// in says. It returns ErrNoTask if src has not so much any more, ErrTooManyHolders
+// if there is no cell, ErrOverflow if it does not fit. The caller holds the lock.
+// A kill between any two steps is seen to by replay.
+func (w *WaitGroup) move(src int, token uint32, out, in load) error {
 	dst := w.place(token, src)
 	if dst < 0 {
 		return ErrTooManyHolders
 	}
-	w.journal.Store(journal(src, dst, n))
+	w.journal.Store(journal(src, dst, out))
 	defer w.journal.Store(0)
 	if fault.Enabled {
 		fault.Point("futexlock.waitgroup.noted")
@@ -95,10 +103,10 @@ func (w *WaitGroup) move(src int, token uint32, n uint64) error {
 	from := &w.cells[src]
 	for {
 		v := from.Load()
-		if tasks(v) < n {
+		if added(v) < out.added() || takenBy(v) < out.taken() {
 			return ErrNoTask
 		}
-		if from.CompareAndSwap(v, v-n|taskMoving) {
+		if from.CompareAndSwap(v, v-uint64(out)|taskMoving) {
 			break
 		}
 	}
@@ -109,17 +117,21 @@ func (w *WaitGroup) move(src int, token uint32, n uint64) error {
 		to := &w.cells[dst]
 		v := to.Load()
 		if t := taskToken(v); t == token || t == 0 {
-			if to.CompareAndSwap(v, charged(v, token, n)|taskMoving) {
+			if !in.fits(v) {
+				w.putBack(src, out)
+				return ErrOverflow
+			}
+			if to.CompareAndSwap(v, charged(v, token, in)|taskMoving) {
 				break
 			}
 			continue
 		}
 		// The cell was empty, and another process has charged itself there.
 		if dst = w.place(token, src); dst < 0 {
-			w.putBack(src, n)
+			w.putBack(src, out)
 			return ErrTooManyHolders
 		}
-		w.journal.Store(journal(src, dst, n))
+		w.journal.Store(journal(src, dst, out))
 	}
 	if fault.Enabled {
 		fault.Point("futexlock.waitgroup.arrived")
@@ -170,10 +182,10 @@ func (w *WaitGroup) clear(i int) {
 }
 
 // putBack ends a move whose tasks have nowhere to go.
-func (w *WaitGroup) putBack(src int, n uint64) {
+func (w *WaitGroup) putBack(src int, out load) {
 	for {
 		v := w.cells[src].Load()
-		if w.cells[src].CompareAndSwap(v, (v+n)&^taskMoving) {
+		if w.cells[src].CompareAndSwap(v, (v+uint64(out))&^taskMoving) {
 			return
 		}
 	}
@@ -182,12 +194,12 @@ func (w *WaitGroup) putBack(src int, n uint64) {
 // replay brings a move that a dead holder of the lock left half-way to an end.
 // The caller holds the lock.
 func (w *WaitGroup) replay() {
-	src, dst, n, ok := unjournal(w.journal.Load())
+	src, dst, moved, ok := unjournal(w.journal.Load())
 	if ok {
 		out, in := w.cells[src].Load()&taskMoving != 0, w.cells[dst].Load()&taskMoving != 0
 		switch {
 		case out && !in:
-			w.putBack(src, n)
+			w.putBack(src, moved)
 		case in:
 			w.arrive(src, dst)
 		}
@@ -206,7 +218,8 @@ func (w *WaitGroup) compact(uint32) {
 		case first < 0:
 			first = i
 		default:
-			w.move(i, goneTasks, tasks(v))
+			all := load(v &^ (taskTokens | taskMoving))
+			w.move(i, goneTasks, all, all)
 		}
 	}
 }

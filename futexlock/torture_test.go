@@ -1,0 +1,524 @@
+package futexlock_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"shmkit/futexlock"
+	"shmkit/procs/procstest"
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+var tortureFlag = flag.Int("torture", 300, "how many processes TestTorture kills")
+
+const (
+	victims   = 6
+	ringers   = 3 // parties of the barrier
+	permits   = 2
+	onceCount = 64
+)
+
+// rack is what the tortured processes share.
+type rack struct {
+	Mu    [2]guarded[futexlock.Mutex]
+	Rec   guarded[futexlock.RecursiveMutex]
+	RW    guarded[futexlock.RWMutex]
+	Sem   futexlock.Semaphore
+	In    [permits]atomic.Int64 // who has a permit of Sem
+	Posts futexlock.Semaphore   // signals, counted
+	Cond  futexlock.Cond
+	Item  int64 // protected by Mu[0]
+	Event futexlock.Event
+	Bar   futexlock.Barrier
+	Once  [onceCount]futexlock.Once
+	Ran   [onceCount]atomic.Int64
+	Group futexlock.WaitGroup
+
+	Life [victims]atomic.Int64 // rises with everything that a process finishes
+	Stop atomic.Uint32
+	Told atomic.Int64 // deaths of holders that were told
+	Dead atomic.Int64 // holders that died inside, by what they left behind
+}
+
+// guarded is a lock with what it protects: a pair, and who is inside.
+type guarded[L any] struct {
+	L      L
+	Inside atomic.Int64 // written by the holder, on the way in and out
+	Pair   pair
+}
+
+// section is what a holder does. It reports whether the lock had to say that a
+// holder died: somebody is still noted inside.
+func (g *guarded[L]) section(r *rack, told bool, rest func()) error {
+	was := g.Inside.Swap(pid())
+	if was != 0 {
+		r.Dead.Add(1)
+		if !told {
+			return fmt.Errorf("process %d is inside, and nobody was told that it died", was)
+		}
+	}
+	if told {
+		r.Told.Add(1)
+	}
+	if err := g.Pair.work(told); err != nil {
+		return err
+	}
+	rest()
+	if now := g.Inside.Swap(0); now != pid() {
+		return fmt.Errorf("process %d came in while we were inside", now)
+	}
+	return nil
+}
+
+// held says whether a lock function that returned err holds the lock.
+func held(err error) (held, told bool) {
+	told = errors.Is(err, futexlock.ErrOwnerDied)
+	return err == nil || told, told
+}
+
+// agony is the argument of a victim.
+type agony struct {
+	Rack *shm.Object[rack]
+	I    int
+	Seed int64
+}
+
+// victim does everything at random until it is killed.
+var victim = procstest.Role("victim", func(ctx context.Context, a agony) error {
+	r := a.Rack.Value()
+	rnd := rand.New(rand.NewPCG(uint64(a.Seed), uint64(os.Getpid())))
+	errs := make(chan error, 2)
+	for g := range 2 { // two goroutines of one process compete too
+		go func(rnd *rand.Rand) {
+			for r.Stop.Load() == 0 {
+				if err := torment(ctx, r, rnd, a.I); err != nil {
+					errs <- err
+					return
+				}
+				r.Life[a.I].Add(1)
+			}
+			errs <- nil
+		}(rand.New(rand.NewPCG(rnd.Uint64(), uint64(g))))
+	}
+	if err := <-errs; err != nil {
+		return err
+	}
+	return <-errs
+})
+
+// torment is one operation.
+func torment(ctx context.Context, r *rack, rnd *rand.Rand, i int) error {
+	short, cancel := context.WithTimeout(ctx, time.Duration(rnd.IntN(3000))*time.Microsecond)
+	defer cancel()
+	pause := func() {
+		if rnd.IntN(4) == 0 {
+			time.Sleep(time.Duration(rnd.IntN(200)) * time.Microsecond)
+		}
+	}
+	mu := &r.Mu[rnd.IntN(2)]
+	switch rnd.IntN(14) {
+	case 0, 1: // a mutex, in every way
+		var err error
+		switch rnd.IntN(3) {
+		case 0:
+			err = mu.L.Lock()
+		case 1:
+			if err = mu.L.LockContext(short); errors.Is(err, context.DeadlineExceeded) {
+				return nil
+			}
+		default:
+			var ok bool
+			if ok, err = mu.L.TryLock(); !ok {
+				return err
+			}
+		}
+		return insideMutex(r, mu, err, pause)
+	case 2:
+		h := futexlock.NewHolder()
+		err := r.Rec.L.Lock(h)
+		if ok, told := held(err); ok {
+			err = r.Rec.section(r, told, func() {
+				if r.Rec.L.Lock(h) == nil {
+					r.Rec.L.Unlock(h)
+				}
+				pause()
+			})
+			if told {
+				r.Rec.L.Consistent(h)
+			}
+			r.Rec.L.Unlock(h)
+		}
+		return err
+	case 3, 4:
+		err := r.RW.L.LockContext(short)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil
+		}
+		if ok, told := held(err); ok {
+			err = r.RW.section(r, told, pause)
+			if told {
+				r.RW.L.Consistent()
+			}
+			r.RW.L.Unlock()
+		}
+		return err
+	case 5, 6:
+		err := r.RW.L.RLock()
+		if ok, told := held(err); ok {
+			err = nil
+			if a, b := atomic.LoadInt64(&r.RW.Pair.A), atomic.LoadInt64(&r.RW.Pair.B); a != b && !told {
+				err = fmt.Errorf("a reader saw %d and %d, and was told nothing", a, b)
+			}
+			pause()
+			if in := r.RW.Inside.Load(); in != 0 && !told {
+				err = fmt.Errorf("a reader and the writer %d are inside", in)
+			}
+			r.RW.L.RUnlock()
+		}
+		return err
+	case 7, 8:
+		p, err := r.Sem.AcquireOwned(short)
+		if err != nil {
+			return onlyDeadline(err)
+		}
+		defer p.Release()
+		return usePermit(r, pause)
+	case 9:
+		if rnd.IntN(2) == 0 {
+			return r.Posts.Release(1)
+		}
+		return onlyDeadline(r.Posts.Acquire(short, 1))
+	case 10: // produce or consume under the condition variable
+		m := &r.Mu[0]
+		err := m.L.Lock()
+		if ok, told := held(err); ok {
+			return insideCond(short, r, m, told, rnd)
+		}
+		return err
+	case 11:
+		switch rnd.IntN(3) {
+		case 0:
+			r.Event.Set()
+		case 1:
+			r.Event.Clear()
+		}
+		return onlyDeadline(r.Event.Wait(short))
+	case 12:
+		if i >= ringers {
+			k := rnd.IntN(onceCount)
+			return r.Once[k].Do(func() error { pause(); r.Ran[k].Add(1); return nil })
+		}
+		_, err := r.Bar.Wait(short)
+		if errors.Is(err, futexlock.ErrBroken) {
+			r.Bar.Reset()
+			return nil
+		}
+		return err
+	default:
+		return tasks(short, r, rnd)
+	}
+}
+
+func onlyDeadline(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+func insideMutex(r *rack, m *guarded[futexlock.Mutex], err error, pause func()) error {
+	ok, told := held(err)
+	if !ok {
+		return err
+	}
+	err = m.section(r, told, pause)
+	if told {
+		m.L.Consistent()
+	}
+	m.L.Unlock()
+	return err
+}
+
+func insideCond(ctx context.Context, r *rack, m *guarded[futexlock.Mutex], told bool, rnd *rand.Rand) error {
+	if told {
+		if err := m.section(r, told, func() {}); err != nil {
+			return err
+		}
+		m.L.Consistent()
+	}
+	var err error
+	if rnd.IntN(2) == 0 {
+		r.Item++
+		if rnd.IntN(4) == 0 {
+			r.Cond.Broadcast()
+		} else {
+			r.Cond.Signal()
+		}
+	} else if err = r.Cond.WaitFor(ctx, &m.L, func() bool { return r.Item > 0 }); err == nil {
+		r.Item--
+	}
+	if errors.Is(err, futexlock.ErrOwnerDied) {
+		err = m.section(r, true, func() {})
+		m.L.Consistent()
+	}
+	m.L.Unlock()
+	return onlyDeadline(err)
+}
+
+// usePermit notes that this goroutine has a permit. If every place is taken by
+// a living process there is one permit too many.
+func usePermit(r *rack, pause func()) error {
+	for try := 0; ; try++ {
+		for i := range r.In {
+			was := r.In[i].Load()
+			if was != 0 && alive(int(was)) {
+				continue
+			}
+			if !r.In[i].CompareAndSwap(was, pid()) {
+				continue
+			}
+			pause()
+			if !r.In[i].CompareAndSwap(pid(), 0) {
+				return fmt.Errorf("the place of a permit was taken while it was held")
+			}
+			return nil
+		}
+		if try == 1000 { // a dead process may look alive for a moment
+			return fmt.Errorf("more than %d permits are out: %d, %d", permits, r.In[0].Load(), r.In[1].Load())
+		}
+		time.Sleep(10 * time.Microsecond)
+	}
+}
+
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	for i := len(stat) - 1; i >= 0; i-- {
+		if stat[i] == ')' {
+			return stat[i+2] != 'Z' && stat[i+2] != 'X' && syscall.Kill(pid, 0) == nil
+		}
+	}
+	return false
+}
+
+func tasks(ctx context.Context, r *rack, rnd *rand.Rand) error {
+	switch rnd.IntN(4) {
+	case 0:
+		err := r.Group.Wait(ctx)
+		if errors.Is(err, futexlock.ErrOwnerDied) {
+			r.Group.Reset()
+			return nil
+		}
+		return onlyDeadline(err)
+	case 1:
+		// A task of our own is ours until we have done it: nobody takes it.
+		if err := r.Group.Take(); errors.Is(err, futexlock.ErrNoTask) || errors.Is(err, futexlock.ErrTooManyHolders) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		r.Group.Done()
+		return nil
+	}
+	if open, _ := r.Group.Tasks(); open < 20 {
+		return r.Group.Add(1) // for others to take
+	}
+	return nil
+}
+
+// The oracles of the torture see what they are there for.
+func TestTortureOracles(t *testing.T) {
+	o, err := shm.New[rack](shm.WithOwnSegment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	r := o.Value()
+	nothing := func() {}
+	for name, f := range map[string]func(g *guarded[futexlock.Mutex]) error{
+		"a death that was not told": func(g *guarded[futexlock.Mutex]) error {
+			g.Inside.Store(1)
+			return g.section(r, false, nothing)
+		},
+		"half-written data": func(g *guarded[futexlock.Mutex]) error {
+			g.Pair.A++
+			return g.section(r, false, nothing)
+		},
+		"two inside": func(g *guarded[futexlock.Mutex]) error {
+			return g.section(r, false, func() { g.section(r, true, nothing) })
+		},
+		"a permit too many": func(*guarded[futexlock.Mutex]) error {
+			return usePermit(r, func() {
+				if err := usePermit(r, func() { err = usePermit(r, nothing) }); err != nil {
+					panic(err)
+				}
+			})
+		},
+	} {
+		got := f(new(guarded[futexlock.Mutex]))
+		if name == "a permit too many" {
+			got = err
+		}
+		if got == nil {
+			t.Errorf("%s: not seen", name)
+		} else {
+			t.Logf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestTorture kills processes at random times and at random named points, in
+// the middle of everything that this package does, and puts others in their
+// place. Nobody may hang, nobody may get in beside a holder, every death of a
+// holder must be told, every owned permit must come back.
+func TestTorture(t *testing.T) {
+	procstest.Watchdog(t, 30*time.Second+time.Duration(*tortureFlag)*200*time.Millisecond)
+	seed := procstest.Seed(t)
+	rnd := rand.New(rand.NewPCG(uint64(seed), 1))
+	o, err := shm.New[rack](shm.WithOwnSegment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	r := o.Value()
+	r.Sem.Init(permits, permits)
+	r.Bar.Init(ringers)
+	var points []string
+	for _, name := range fault.Names() {
+		if len(name) > 10 && name[:10] == "futexlock." {
+			points = append(points, name)
+		}
+	}
+	start := func(i int) *procstest.Proc {
+		var opts []procstest.Option
+		if rnd.IntN(2) == 0 {
+			opts = append(opts, procstest.KillAt(points[rnd.IntN(len(points))], 1+rnd.IntN(20)))
+		}
+		return victim.Start(t, agony{o, i, seed}, opts...)
+	}
+	var ps [victims]*procstest.Proc
+	var seen [victims]int64
+	var moved [victims]time.Time
+	for i := range ps {
+		ps[i], moved[i] = start(i), time.Now()
+	}
+	began := time.Now()
+	killed, atPoints, longest := 0, 0, time.Duration(0)
+	for killed < *tortureFlag && !t.Failed() {
+		time.Sleep(time.Duration(rnd.IntN(4000)) * time.Microsecond)
+		i := rnd.IntN(victims)
+		if ps[i].Alive() {
+			switch rnd.IntN(9) {
+			case 0: // it only stands still, whatever it holds
+				ps[i].Signal(syscall.SIGSTOP)
+				time.Sleep(time.Duration(rnd.IntN(5000)) * time.Microsecond)
+				ps[i].Signal(syscall.SIGCONT)
+				i = -1
+			case 1, 2, 3, 4, 5: // leave it its life a little longer
+				i = -1
+			}
+		} else {
+			atPoints++
+		}
+		if i >= 0 {
+			ps[i].Kill()
+			if s := ps[i].Wait(); !s.Killed() {
+				t.Errorf("a victim ended by itself: %v", s)
+			}
+			killed++
+			ps[i] = start(i)
+			moved[i] = time.Now()
+		}
+		for i := range seen {
+			if n := r.Life[i].Load(); n != seen[i] {
+				longest = max(longest, time.Since(moved[i]))
+				seen[i], moved[i] = n, time.Now()
+			} else if d := time.Since(moved[i]); d > 10*time.Second {
+				t.Fatalf("victim %d hangs: %s", i, rackState(r))
+			}
+		}
+	}
+	r.Stop.Store(1)
+	for i, p := range ps {
+		if s := p.Wait(); s.Code != 0 && !s.Killed() {
+			t.Errorf("victim %d: %v", i, s)
+		}
+	}
+	shm.SweepDead(0)
+	t.Logf("%d killed (%d of them at named points) in %v; %d operations; %d holders died inside, %d told; longest standstill %v",
+		killed, atPoints, time.Since(began).Round(time.Millisecond), total(r), r.Dead.Load(), r.Told.Load(), longest)
+	residue(t, o, r)
+}
+
+func total(r *rack) (n int64) {
+	for i := range r.Life {
+		n += r.Life[i].Load()
+	}
+	return n
+}
+
+func rackState(r *rack) string {
+	return fmt.Sprintf("mutexes %s; %s; recursive %s; rw %s; sem %s; posts %s; cond %s; event %s; barrier %s; group %s",
+		r.Mu[0].L.State(), r.Mu[1].L.State(), r.Rec.L.State(), r.RW.L.State(), r.Sem.State(), r.Posts.State(),
+		r.Cond.State(), r.Event.State(), r.Bar.State(), r.Group.State())
+}
+
+// residue takes every lock once more and looks at what is left.
+func residue(t *testing.T, o *shm.Object[rack], r *rack) {
+	t.Helper()
+	ctx := seconds(t, 10)
+	for i := range r.Mu {
+		m := &r.Mu[i]
+		if err := insideMutex(r, m, m.L.LockContext(ctx), func() {}); err != nil {
+			t.Error(err)
+		}
+		if s := m.L.State(); s != "unlocked" {
+			t.Errorf("mutex: %s", s)
+		}
+	}
+	err := r.RW.L.LockContext(ctx)
+	if ok, told := held(err); !ok {
+		t.Error(err)
+	} else {
+		if err := r.RW.section(r, told, func() {}); err != nil {
+			t.Error(err)
+		}
+		r.RW.L.Consistent()
+		r.RW.L.Unlock()
+		if s := r.RW.L.State(); s != "unlocked" {
+			t.Errorf("rwmutex: %s", s)
+		}
+	}
+	h := futexlock.NewHolder()
+	if ok, _ := held(r.Rec.L.LockContext(ctx, h)); !ok {
+		t.Errorf("recursive: %s", r.Rec.L.State())
+	} else {
+		r.Rec.L.Unlock(h)
+	}
+	if v := r.Sem.Value(); v != permits {
+		t.Errorf("%d of %d owned permits are back", v, permits)
+	}
+	for i := range r.Once {
+		if err := r.Once[i].DoContext(ctx, func() error { r.Ran[i].Add(1); return nil }); err != nil || r.Ran[i].Load() == 0 {
+			t.Errorf("once %d: %v, ran %d times", i, err, r.Ran[i].Load())
+		}
+	}
+	r.Group.Reset()
+	if open, lost := r.Group.Tasks(); open+lost != 0 {
+		t.Errorf("tasks: %d open, %d lost", open, lost)
+	}
+	for _, err := range shm.Check(o.Segment()) {
+		t.Error(err)
+	}
+}
