@@ -6,6 +6,8 @@ type Item struct {
 	Offset int    // from the start of the payload
 	Kind   string // "futexlock.Mutex"
 	State  string // "locked by cook-1 (pid 12), waiters"; "" if the kind has nothing to say
+	// Counters are what it has counted, if its kind counts.
+	Counters []Counter
 }
 
 // Describe lists what lies in s and what it is doing, for people: between the
@@ -26,10 +28,13 @@ func Describe(s *Segment) []Item {
 			if k != nil && k.Describe != nil {
 				it.State = k.Describe(s, uint64(it.Offset))
 			}
+			if k != nil && k.Counters != nil {
+				it.Counters = k.Counters(s, uint64(it.Offset))
+			}
 			all = append(all, it)
 		}
 	}
-	if k := kindByID(c.hdr.kind); k != nil && k.Describe != nil {
+	if k := kindByID(c.hdr.kind); k != nil && (k.Describe != nil || k.Counters != nil) {
 		describe(lockAt{kind: c.hdr.kind, count: 1})
 	}
 	for _, e := range c.allLocks() {

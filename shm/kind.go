@@ -39,6 +39,16 @@ type Kind struct {
 	Check func(s *Segment, off, stride, count uint64) []error
 	// Describe says in a line what the object at off is doing.
 	Describe func(s *Segment, off uint64) string
+	// Counters returns what the object at off has counted so far, such as
+	// puts and gets, for shmctl top, which shows how fast they grow. It may
+	// be nil.
+	Counters func(s *Segment, off uint64) []Counter
+}
+
+// Counter is a number that only grows.
+type Counter struct {
+	Name  string
+	Value uint64
 }
 
 var kinds = struct {

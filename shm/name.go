@@ -64,6 +64,7 @@ type Info struct {
 	Attached bool      // at least one process lives that is attached
 	Keep     bool      // made WithKeep
 	Huge     bool      // made WithHugePages
+	PIDs     []int     // of an anonymous segment: who has it open, as far as is visible
 	Err      error     // why the file is no segment; the fields above but Name are then empty
 }
 
@@ -98,17 +99,22 @@ func look(path string) (Info, bool) {
 		return i, true
 	}
 	defer f.Close()
+	i.read(f)
+	return i, true
+}
+
+// read fills i from the segment in f.
+func (i *Info) read(f *os.File) {
 	h, err := readHeader(f)
 	if err != nil {
 		i.Err = err
-		return i, true
+		return
 	}
 	i.ID, i.Kind, i.Type = h.id, kindName(h.kind), h.typeString()
 	i.Size, i.Payload = int64(h.size), int64(h.dataSize)
 	i.Created, i.Creator = time.Unix(0, h.created), int(h.pid)
 	i.Keep, i.Huge = h.flags&flagKeep != 0, h.flags&flagHuge != 0
 	i.Attached, i.Err = sys.BytesHeld(f, lockBase+1, int64(h.slots))
-	return i, true
 }
 
 // Collect removes every name that nobody is attached to and that was not made

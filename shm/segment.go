@@ -263,6 +263,9 @@ func (s *Segment) Close() error {
 	if s.core == nil || s.closed.Swap(true) {
 		return nil
 	}
+	if s.core.self == nobody {
+		return wrap("close", s.Name(), s.core.leavePeek())
+	}
 	if s.block != 0 && s.core.arena.close(s.block-1) {
 		return nil
 	}

@@ -78,7 +78,12 @@ func Namespace() uint64 {
 // FindMemfd calls try for each descriptor of each visible process that is a
 // memfd of that name, until try reports true.
 func FindMemfd(name string, try func(pid, fd int) bool) {
-	want := "/memfd:" + name + " (deleted)"
+	EachMemfd(func(n string, pid, fd int) bool { return n != name || !try(pid, fd) })
+}
+
+// EachMemfd calls f for each descriptor of each visible process that is a
+// memfd, with its name, until f reports false.
+func EachMemfd(f func(name string, pid, fd int) bool) {
 	procs, err := os.ReadDir("/proc")
 	if err != nil {
 		return
@@ -95,10 +100,15 @@ func FindMemfd(name string, try func(pid, fd int) bool) {
 		}
 		for _, d := range fds {
 			to, err := os.Readlink(dir + "/" + d.Name())
-			if err != nil || to != want {
+			if err != nil {
 				continue
 			}
-			if fd, err := strconv.Atoi(d.Name()); err == nil && try(pid, fd) {
+			name, ok := strings.CutPrefix(to, "/memfd:")
+			if !ok {
+				continue
+			}
+			fd, err := strconv.Atoi(d.Name())
+			if err == nil && !f(strings.TrimSuffix(name, " (deleted)"), pid, fd) {
 				return
 			}
 		}

@@ -71,6 +71,9 @@ func Namespace() uint64 { return 0 }
 // FindMemfd is not available here.
 func FindMemfd(name string, try func(pid, fd int) bool) {}
 
+// EachMemfd is not available here.
+func EachMemfd(f func(name string, pid, fd int) bool) {}
+
 // Blank is not available here.
 func Blank(mem []byte) error { return unsupported() }
 
