@@ -103,14 +103,25 @@ func (f *File) pivot(name string, cell func(matrix.Row) string, column func(matr
 	return markdown(lines)
 }
 
-// baseTable is the base point in full.
+// baseTable is the base point in full, with the ratio to the queue that is
+// built as Python builds its own.
 func (f *File) baseTable() string {
-	lines := [][]string{{"", "messages/s", "ns a message", "fastest–slowest", "CPU ns", "system calls"}}
+	lines := [][]string{{"", "messages/s", "times pipequeue", "ns a message", "fastest–slowest", "CPU ns", "system calls"}}
+	python := 0.0
+	for _, r := range f.rows("base") {
+		if r.Impl == "pipequeue" {
+			python = value(r.NSPerMsg)
+		}
+	}
 	for _, r := range f.rows("base") {
 		if r.NSPerMsg == nil {
 			continue
 		}
-		lines = append(lines, []string{"`" + r.Impl + "`", plot.Number(1e9 / *r.NSPerMsg), digits(r.NSPerMsg),
+		ratio := "–"
+		if python > 0 {
+			ratio = plot.Number(python / *r.NSPerMsg)
+		}
+		lines = append(lines, []string{"`" + r.Impl + "`", plot.Number(1e9 / *r.NSPerMsg), ratio, digits(r.NSPerMsg),
 			digits(r.Min) + "–" + digits(r.Max), digits(r.CPUPerMsg), short(r.SyscallsPerMsg)})
 	}
 	return markdown(lines)
