@@ -34,6 +34,8 @@ func init() {
 			return err
 		}
 		fmt.Println("ready")
+		<-p.Done() // the first signal was passed on
+		fmt.Println("asked")
 		select {}
 	}
 	programs["finishes"] = func(ctx context.Context) error {
@@ -99,9 +101,12 @@ func TestSecondSignal(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	bufio.NewReader(out).ReadString('\n')
+	lines := bufio.NewReader(out)
+	lines.ReadString('\n')
 	cmd.Process.Signal(os.Interrupt)
-	time.Sleep(20 * time.Millisecond) // two signals at once are one
+	if line, err := lines.ReadString('\n'); line != "asked\n" {
+		t.Fatalf("after the first signal: %q, %v", line, err)
+	}
 	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Fatalf("the first signal ended a deaf main: %v", err)
 	}

@@ -25,8 +25,9 @@ var planted = map[string]struct {
 }{
 	"a role that hangs": {
 		func(t *testing.T) {
-			procstest.Watchdog(t, 300*time.Millisecond)
 			p := waiter.Start(t, newMeeting(t))
+			procstest.WaitBlocked(t, p.PID(), 1)
+			procstest.Watchdog(t, 300*time.Millisecond)
 			<-p.Done()
 		},
 		// The stacks of both processes, and what their threads do.

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"time"
 
+	"shmkit/futexlock"
 	"shmkit/procs"
+	"shmkit/shm"
 )
 
 // deaf does not look at its context: SIGTERM ends it at once.
@@ -23,9 +25,11 @@ var deaf = procs.Register("deaf", func(ctx context.Context, _ struct{}) error {
 })
 
 // polite sees its context end, cleans up, and returns. It has half a second.
-var polite = procs.Register("polite", func(ctx context.Context, _ struct{}) error {
+var polite = procs.Register("polite", func(ctx context.Context, ready *shm.Object[futexlock.Event]) error {
+	asked := ctx.Done()
 	fmt.Println("polite: working")
-	<-ctx.Done()
+	ready.Value().Set() // Python's Event
+	<-asked
 	fmt.Println("polite: tidied up, because I was", context.Cause(ctx))
 	return nil
 })
@@ -46,11 +50,18 @@ func run(ctx context.Context) error {
 	code, _ := p.ExitCode()
 	fmt.Println("ended: alive", p.Alive(), "exit code", code) // -15: signal 15
 
-	q := polite.Process(struct{}{})
+	ready, err := shm.New[futexlock.Event]()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	q := polite.Process(ready)
 	if err := q.Start(); err != nil {
 		return err
 	}
-	time.Sleep(200 * time.Millisecond)
+	if err := ready.Value().Wait(ctx); err != nil {
+		return err
+	}
 	if err := q.Terminate(); err != nil {
 		return err
 	}

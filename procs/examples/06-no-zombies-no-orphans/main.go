@@ -13,22 +13,29 @@ import (
 	"os"
 	"time"
 
+	"shmkit/futexlock"
 	"shmkit/procs"
+	"shmkit/shm"
 )
 
+// News is how the grandchild tells its grandparent how far it is.
+type News struct{ Here, Told futexlock.Event }
+
 // middle starts a child and is then killed in the middle of its work.
-var middle = procs.Register("middle", func(ctx context.Context, _ struct{}) error {
-	if err := grandchild.Process(struct{}{}).Start(); err != nil {
+var middle = procs.Register("middle", func(ctx context.Context, n *shm.Object[News]) error {
+	if err := grandchild.Process(n).Start(); err != nil {
 		return err
 	}
 	time.Sleep(time.Hour)
 	return nil
 })
 
-var grandchild = procs.Register("grandchild", func(ctx context.Context, _ struct{}) error {
+var grandchild = procs.Register("grandchild", func(ctx context.Context, n *shm.Object[News]) error {
 	fmt.Println("grandchild: my parent is", procs.Parent().Name())
+	n.Value().Here.Set()
 	<-ctx.Done()
 	fmt.Println("grandchild:", context.Cause(ctx))
+	n.Value().Told.Set()
 	return nil
 })
 
@@ -45,13 +52,19 @@ func run(ctx context.Context) error {
 	_, err := os.Stat(fmt.Sprintf("/proc/%d", p.PID()))
 	fmt.Println("a zombie is left:", err == nil)
 
-	m := middle.Process(struct{}{}, procs.Name("middle"))
+	n, err := shm.New[News]()
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	m := middle.Process(n, procs.Name("middle"))
 	if err := m.Start(); err != nil {
 		return err
 	}
-	time.Sleep(200 * time.Millisecond)
+	if err := n.Value().Here.Wait(ctx); err != nil {
+		return err
+	}
 	m.Kill() // kill -9: no code of middle runs any more
 	fmt.Println("join:", m.Join(ctx))
-	time.Sleep(200 * time.Millisecond) // for the grandchild to say its word
-	return nil
+	return n.Value().Told.Wait(ctx)
 }

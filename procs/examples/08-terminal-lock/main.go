@@ -1,11 +1,10 @@
-// Several processes share one terminal. Without a lock their lines mix; with
-// one they take turns.
+// Several processes share one terminal, with a lock or without.
 //
 //	lock = Lock()
 //	p = Process(target=task, args=(lock,))
 //
-// One of them is killed while it holds the lock, which in Python stops the
-// others for ever. Here the next one gets the lock, and is told.
+// One is killed while it holds the lock, which in Python stops the others for
+// ever. Here the next one gets the lock, and is told.
 package main
 
 import (
@@ -19,11 +18,10 @@ import (
 	"shmkit/shm"
 )
 
-type lock = shm.Object[futexlock.Mutex]
-
 type args struct {
-	Lock *lock // nil: without
+	Lock *shm.Object[futexlock.Mutex] // nil: without
 	Who  string
+	Work time.Duration
 }
 
 var task = procs.Register("task", func(ctx context.Context, a args) error {
@@ -31,14 +29,14 @@ var task = procs.Register("task", func(ctx context.Context, a args) error {
 		err := a.Lock.Value().LockContext(ctx)
 		if errors.Is(err, futexlock.ErrOwnerDied) {
 			fmt.Println(a.Who, "has the lock of one who died")
-			a.Lock.Value().Consistent() // the terminal needs no repair
+			a.Lock.Value().Consistent() // a terminal needs no repair
 		} else if err != nil {
 			return err
 		}
 		defer a.Lock.Value().Unlock()
 	}
 	fmt.Println(a.Who, "is running")
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(a.Work)
 	fmt.Println(a.Who, "is done")
 	return nil
 })
@@ -46,35 +44,37 @@ var task = procs.Register("task", func(ctx context.Context, a args) error {
 func main() { procs.Main(run) }
 
 func run(ctx context.Context) error {
-	fmt.Println("-- without a lock")
-	if err := three(ctx, nil, 0); err != nil {
-		return err
-	}
 	l, err := shm.New[futexlock.Mutex]()
 	if err != nil {
 		return err
 	}
-	defer l.Close()
+	fmt.Println("-- without a lock")
+	err = three(ctx, nil, false)
 	fmt.Println("-- with a lock")
-	if err := three(ctx, l, 0); err != nil {
-		return err
-	}
+	err = errors.Join(err, three(ctx, l, false))
 	fmt.Println("-- with a lock whose first holder is killed")
-	return three(ctx, l, 1)
+	return errors.Join(err, three(ctx, l, true))
 }
 
-// three runs three tasks and kills the first so many.
-func three(ctx context.Context, l *lock, kill int) error {
-	for i := range 3 {
-		p := task.Process(args{l, fmt.Sprint("task ", i)})
-		if err := p.Start(); err != nil {
+// three runs three tasks, and may kill the first while it holds the lock.
+func three(ctx context.Context, l *shm.Object[futexlock.Mutex], kill bool) error {
+	var tasks [3]*procs.Process
+	for i := range tasks {
+		work := 50 * time.Millisecond
+		if kill && i == 0 {
+			work = time.Hour
+		}
+		tasks[i] = task.Process(args{l, fmt.Sprint("task ", i), work})
+		if err := tasks[i].Start(); err != nil {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond) // so that the first is the first
-		if i < kill {
-			p.Kill()
+		for held := !kill; !held; time.Sleep(50 * time.Millisecond) { // until somebody has it
+			_, held = l.Value().Owner()
 		}
-		defer p.Join(ctx)
 	}
-	return nil
+	if kill {
+		tasks[0].Kill()
+	}
+	tasks[0].Join(ctx) // an error, if it was killed
+	return errors.Join(tasks[1].Join(ctx), tasks[2].Join(ctx))
 }
