@@ -197,24 +197,24 @@ func runChaos(ctx context.Context, cfg job.Config, seed int64, rep *report, bar 
 // publish prints the report and writes the page. It ends with an error if the
 // queue of this module, or without chaos any channel, did not do its work.
 func publish(o options, rep *report) error {
+	if o.report != "" {
+		if err := rep.writePage(o.report); err != nil {
+			return err
+		}
+	}
+	// One write: whoever reads only the beginning shall not see us die of it.
+	text := rep.text()
 	if o.json {
 		b, err := json.MarshalIndent(rep, "", "  ")
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Println(string(b)); err != nil {
-			return err
-		}
-	} else if err := rep.print(os.Stdout); err != nil {
-		return err
+		text = string(b) + "\n"
+	} else if o.report != "" {
+		text += "\nplots: " + o.report + "\n"
 	}
-	if o.report != "" {
-		if err := rep.writePage(o.report); err != nil {
-			return err
-		}
-		if !o.json {
-			fmt.Printf("\nplots: %s\n", o.report)
-		}
+	if _, err := os.Stdout.WriteString(text); err != nil {
+		return err
 	}
 	var failed []string
 	for _, r := range rep.Results {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -10,8 +9,8 @@ import (
 	"shmkit/bench/internal/plot"
 )
 
-// print writes the report for people.
-func (r *report) print(out io.Writer) error {
+// text is the report for people.
+func (r *report) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %sB in %s of at most %d KiB, from %s to %s\n",
 		count(r.Files, "file"), plot.Number(float64(r.Bytes)), count(r.Messages, "message"), r.ChunkSize>>10,
@@ -26,8 +25,7 @@ func (r *report) print(out io.Writer) error {
 	} else {
 		r.printTimes(&b)
 	}
-	_, err := io.WriteString(out, b.String())
-	return err
+	return b.String()
 }
 
 func (r *report) printTimes(b *strings.Builder) {
