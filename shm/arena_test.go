@@ -227,7 +227,7 @@ func TestArenaClose(t *testing.T) {
 	got := make(chan shm.WakeReason)
 	go func() {
 		for {
-			if r := o.Segment().Sleep(nil, &v.Word, 0, 0); r != shm.Timeout {
+			if r := o.Segment().Sleep(noContext, &v.Word, 0, 0); r != shm.Timeout {
 				got <- r
 				return
 			}

@@ -68,7 +68,7 @@ func TestDeathBell(t *testing.T) {
 		cmd, tok := tr.enter(play{}, nil)
 		got := make(chan time.Time)
 		go func() {
-			for s.Sleep(nil, word, 0, tok) != shm.Died {
+			for s.Sleep(noContext, word, 0, tok) != shm.Died {
 			}
 			got <- time.Now()
 		}()

@@ -3,6 +3,7 @@ package shm_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"testing"
 
@@ -124,13 +125,14 @@ func TestFullInodes(t *testing.T) {
 // More than the machine has is refused, in memory and under a name.
 func TestFullMemory(t *testing.T) {
 	before := descriptors(t)
+	huge := int(min(int64(math.MaxInt), 1<<44))
 	for what, make := range map[string]func() (*shm.Segment, error){
-		"anonymous": func() (*shm.Segment, error) { return shm.NewSegment(1 << 44) },
-		"named":     func() (*shm.Segment, error) { return shm.CreateSegment("huge", 1<<44) },
+		"anonymous": func() (*shm.Segment, error) { return shm.NewSegment(huge) },
+		"named":     func() (*shm.Segment, error) { return shm.CreateSegment("huge", huge) },
 	} {
 		_, err := make()
 		var se *shm.SpaceError
-		if !errors.As(err, &se) || !errors.Is(err, shm.ErrNoSpace) || se.Want < 1<<44 || se.Free <= 0 {
+		if !errors.As(err, &se) || !errors.Is(err, shm.ErrNoSpace) || se.Want < int64(huge) || se.Free <= 0 {
 			t.Errorf("%s: %v", what, err)
 		}
 		t.Log(err)
@@ -172,7 +174,7 @@ func TestFullHoles(t *testing.T) {
 	}
 	defer shm.Remove("other")
 	defer other.Close()
-	if s, err = shm.OpenSegment("holes"); !errors.Is(err, shm.ErrNoSpace) {
+	if _, err = shm.OpenSegment("holes"); !errors.Is(err, shm.ErrNoSpace) {
 		t.Errorf("no memory for the holes: %v", err)
 	}
 }

@@ -92,6 +92,17 @@ func Adopt(id ID, f *os.File) {
 	inherited.files[id] = f
 }
 
+// disown closes what Adopt took: this process has a descriptor of its own now,
+// and the memory must not outlive its last handle.
+func disown(id ID) {
+	inherited.Lock()
+	defer inherited.Unlock()
+	if f := inherited.files[id]; f != nil {
+		f.Close()
+		delete(inherited.files, id)
+	}
+}
+
 // resolve returns a handle of what r means, and attaches this process to its
 // segment. The error is a *HandleError.
 func (r ref) resolve(o *options) (*Segment, error) {
@@ -144,6 +155,9 @@ func (r ref) attach(want expectation, o *options) (*core, error) {
 	inherited.Unlock()
 	if f != nil {
 		if c := try(sys.Reopen(f)); c != nil {
+			if c.arena == nil { // other objects of an arena may be asked for later
+				disown(r.id)
+			}
 			return c, nil
 		}
 	}

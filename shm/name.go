@@ -64,6 +64,7 @@ type Info struct {
 	Attached bool      // at least one process lives that is attached
 	Keep     bool      // made WithKeep
 	Huge     bool      // made WithHugePages
+	Note     string    // what could not be had: huge pages, and why
 	PIDs     []int     // of an anonymous segment: who has it open, as far as is visible
 	Err      error     // why the file is no segment; the fields above but Name are then empty
 }
@@ -114,6 +115,9 @@ func (i *Info) read(f *os.File) {
 	i.Size, i.Payload = int64(h.size), int64(h.dataSize)
 	i.Created, i.Creator = time.Unix(0, h.created), int(h.pid)
 	i.Keep, i.Huge = h.flags&flagKeep != 0, h.flags&flagHuge != 0
+	if i.Huge {
+		i.Note = sys.HugeNote()
+	}
 	i.Attached, i.Err = sys.BytesHeld(f, lockBase+1, int64(h.slots))
 }
 

@@ -18,6 +18,11 @@ type Object[T any] struct {
 // New makes an anonymous T, all zero, that is freed with its last user. T must
 // be free of pointers: the error is a *PointerError that names the culprit. Also
 // ErrNoSpace, errors.ErrUnsupported.
+//
+// A T of up to 4 KiB shares a segment, an arena, with other small objects of this
+// process, unless WithOwnSegment or another option about segments says
+// otherwise. That makes it cheap; but a process that gets a handle of one of them
+// can reach all, and pointers to it must not be used after Close.
 func New[T any](opts ...Option) (*Object[T], error) {
 	l, err := LayoutOf[T]()
 	if err != nil {
@@ -90,10 +95,15 @@ func objectIn[T any](s *Segment, err error) (*Object[T], error) {
 // own. It is valid until Close; afterwards it is a private zero T.
 func (o *Object[T]) Value() *T { return o.value }
 
-// Segment returns the segment that o lives in.
+// Segment returns the segment that o lives in; for a small anonymous object that
+// is an arena, whose payload holds others as well. Do not close it: it is o's own
+// handle.
 func (o *Object[T]) Segment() *Segment { return o.seg }
 
-// Close lets go of o; see Segment.Close.
+// Close lets go of o; see Segment.Close. When this process has no other handle
+// of o, its goroutines that sleep on a word of o are told ErrClosed, and what it
+// still holds there is released as if it had died. In an arena the memory may
+// then be used for another object.
 func (o *Object[T]) Close() error {
 	if o.seg == nil {
 		return nil

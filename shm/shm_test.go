@@ -11,6 +11,9 @@ import (
 	"shmkit/shm"
 )
 
+// noContext is what callers pass that never give up.
+var noContext context.Context
+
 func TestObject(t *testing.T) {
 	o, err := shm.New[struct {
 		N atomic.Int64
@@ -110,7 +113,7 @@ func TestSleep(t *testing.T) {
 		got := make(chan shm.WakeReason)
 		go func() {
 			for {
-				if r := s.Sleep(nil, w, 0, 0); r == shm.Woken || r == shm.Changed && w.Load() != 0 {
+				if r := s.Sleep(noContext, w, 0, 0); r == shm.Woken || r == shm.Changed && w.Load() != 0 {
 					got <- r
 					return
 				}
@@ -121,7 +124,7 @@ func TestSleep(t *testing.T) {
 		t.Log(<-got)
 		go func() {
 			for {
-				if r := s.Sleep(nil, w, 0, 0); r == shm.Closed {
+				if r := s.Sleep(noContext, w, 0, 0); r == shm.Closed {
 					got <- r
 					return
 				}

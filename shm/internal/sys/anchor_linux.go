@@ -34,9 +34,9 @@ var anchor struct {
 
 // robustHead is struct robust_list_head of include/uapi/linux/futex.h.
 type robustHead struct {
-	next    uintptr
-	offset  int
-	pending uintptr
+	next   uintptr
+	offset int
+	_      uintptr // list_op_pending: a lock on its way; never used here
 }
 
 // link is the private copy of the chain, so that removal needs no walk through

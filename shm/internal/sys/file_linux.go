@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -198,6 +199,21 @@ func Prefault(mem []byte) error {
 		return nil
 	}
 	return os.NewSyscallError("madvise", err)
+}
+
+// HugeNote says why shared memory gets no huge pages; "" if it may.
+func HugeNote() string {
+	const file = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "no huge pages: this kernel has none"
+	}
+	_, rest, _ := strings.Cut(string(b), "[")
+	mode, _, _ := strings.Cut(rest, "]")
+	if mode == "never" || mode == "deny" {
+		return "no huge pages: " + file + " says " + mode
+	}
+	return ""
 }
 
 // HugePages asks for transparent huge pages under mem.

@@ -83,6 +83,9 @@ func Prefault(mem []byte) error { return unsupported() }
 // HugePages is not available here.
 func HugePages(mem []byte) error { return unsupported() }
 
+// HugeNote is not available here.
+func HugeNote() string { return "" }
+
 // StartAnchor is not available here.
 func StartAnchor() (tid uint32, ok bool) { return 0, false }
 
