@@ -116,6 +116,26 @@ func TestWaitingCostsNoThreads(t *testing.T) {
 	if len(procs.Children()) != n {
 		t.Errorf("%d children", len(procs.Children()))
 	}
+
+	// Nor do they need any time: nobody looks whether they have ended.
+	const pause, bound = 500 * time.Millisecond, 0.001
+	used := cpuTime(t)
+	time.Sleep(pause)
+	share := float64(cpuTime(t)-used) / float64(pause)
+	t.Logf("waiting for %d children takes %.3f %% of a core (bound %.1f %%)", n, 100*share, 100*bound)
+	if share > 10*bound {
+		t.Errorf("waiting takes %.3f %% of a core", 100*share)
+	}
+}
+
+// cpuTime returns what this process has used of all cores.
+func cpuTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // Python starts a hundred and terminates them at once.

@@ -39,6 +39,12 @@ const (
 	waitvLongest = 128
 )
 
+// showsCalls reports whether the kernel shows system calls of threads.
+func showsCalls() bool {
+	_, err := os.ReadFile("/proc/self/syscall")
+	return err == nil
+}
+
 // blocked counts the threads that sleep on shared words.
 func blocked(pid int) int {
 	n := 0

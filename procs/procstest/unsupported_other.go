@@ -20,6 +20,8 @@ func signal(int, syscall.Signal) error { return errors.ErrUnsupported }
 
 func exists(int) bool { return true }
 
+func showsCalls() bool { return false }
+
 func blocked(int) int { return 0 }
 
 func stopped(int) bool { return false }

@@ -14,7 +14,8 @@ import (
 // A decoder reads one value. Every length is compared with what is left
 // before it is used: the bytes come from another process.
 type decoder struct {
-	data []byte
+	data  []byte
+	depth int
 }
 
 func corrupt(path string) error { return fmt.Errorf("%s: %w", path, ErrCorrupt) }
@@ -57,6 +58,14 @@ func (d *decoder) float(path string) (float64, error) {
 func (d *decoder) value(v reflect.Value, path string) error {
 	if f := formOf(v.Type()); f != byKind {
 		return d.unmarshaler(v, f, path)
+	}
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map, reflect.Pointer:
+		if d.depth > deepest {
+			return corrupt(path[:min(len(path), 100)])
+		}
+		d.depth++
+		defer func() { d.depth-- }()
 	}
 	switch v.Kind() {
 	case reflect.Bool:
@@ -159,7 +168,7 @@ func (d *decoder) slice(v reflect.Value, path string) error {
 	// Grown as the elements come in, so that a wrong length costs no memory.
 	// Elements of size 0 take no bytes: their number is all there is of them.
 	if elem.Size() == 0 {
-		if n > math.MaxInt32 {
+		if n > mostHollow {
 			return corrupt(path)
 		}
 		v.Set(reflect.MakeSlice(v.Type(), int(n), int(n)))

@@ -17,6 +17,14 @@ type encoder struct {
 	open []visit // pointers, maps and slices that lead to the value being written
 }
 
+// deepest is how many pointers, slices and maps may lead to a value: each level
+// costs stack, and running out of that ends a program without a word.
+const deepest = 10_000
+
+// mostHollow is how many elements of size 0 a slice may have: they take no
+// bytes, so a wrong number would not show by running out of them.
+const mostHollow = 1 << 24
+
 // A visit is one reference on the way down. The type belongs to it: a pointer
 // to a struct and a pointer to its first field are the same address.
 type visit struct {
@@ -98,6 +106,9 @@ func (e *encoder) enter(v reflect.Value, path string) error {
 			return e.refuse(v, path, "leads back to itself")
 		}
 	}
+	if len(e.open) == deepest {
+		return e.refuse(v, path[:min(len(path), 100)], "nested more than 10,000 deep")
+	}
 	e.open = append(e.open, here)
 	return nil
 }
@@ -116,6 +127,9 @@ func (e *encoder) slice(v reflect.Value, path string) error {
 	}
 	if v.Len() == 0 {
 		return nil
+	}
+	if v.Type().Elem().Size() == 0 && v.Len() > mostHollow {
+		return e.refuse(v, path, "too many elements of size 0")
 	}
 	if err := e.enter(v, path); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"encoding/gob"
 	"errors"
 	"math"
@@ -187,6 +188,28 @@ func TestRefusals(t *testing.T) {
 	shared := &inner{1, 2}
 	if got := roundTrip(t, []*inner{shared, shared}); *got[0] != *shared || *got[1] != *shared {
 		t.Errorf("shared pointer: %v", got)
+	}
+}
+
+// A list of a million elements is an error, not the end of the program.
+func TestDepth(t *testing.T) {
+	var head *list
+	for range 1_000_000 {
+		head = &list{Next: head}
+	}
+	if _, err := wire.Marshal(head, reflect.TypeFor[*list]()); err == nil || !strings.Contains(err.Error(), "10,000 deep") || len(err.Error()) > 300 {
+		t.Errorf("%v", err)
+	}
+	head = nil
+	for i := range 9_000 {
+		head = &list{Next: head, V: i}
+	}
+	if got := roundTrip(t, head); got.V != 8_999 || got.Next.V != 8_998 {
+		t.Errorf("%v", got)
+	}
+	var got *list
+	if err := wire.Unmarshal(bytes.Repeat([]byte{1}, 1_000_000), &got); !errors.Is(err, wire.ErrCorrupt) {
+		t.Errorf("%v", err)
 	}
 }
 
