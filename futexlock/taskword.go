@@ -36,7 +36,7 @@ const (
 
 func taskToken(v uint64) uint32 { return uint32(v >> 35) }
 func added(v uint64) uint64     { return v & maxAdded }
-func takenBy(v uint64) uint64    { return v / oneTaken & maxTaken }
+func takenBy(v uint64) uint64   { return v / oneTaken & maxTaken }
 func tasks(v uint64) uint64     { return added(v) + takenBy(v) }
 
 // load is a number of tasks of both kinds, as they stand in a cell.

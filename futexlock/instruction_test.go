@@ -1,0 +1,295 @@
+package futexlock_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"shmkit/futexlock"
+	"shmkit/procs/procstest"
+	"shmkit/shm"
+)
+
+// A cut is an operation that a process is killed in, after every single
+// instruction.
+type cut struct {
+	name string
+	// before is what the role does first; then it waits until partner, in
+	// the test's process, says that it is ready; then it does the operation.
+	before  func(t *table)
+	partner func(ctx context.Context, t *table, ready func()) error
+	op      func(ctx context.Context, t *table)
+	// after is what the survivors do when the role is dead and the partner
+	// has ended.
+	after func(ctx context.Context, t *table) error
+}
+
+// readyAt is where the partner says that it is ready, doneAt where the role is
+// about to begin.
+const (
+	readyAt = 6
+	heldAt  = 5
+)
+
+var stepper = procstest.Role("stepper", func(ctx context.Context, j job) error {
+	c, t := cuts[j.N], j.Table.Value()
+	if c.before != nil {
+		c.before(t)
+	}
+	t.Step[heldAt].Store(1)
+	for t.Step[readyAt].Load() == 0 {
+		time.Sleep(50 * time.Microsecond)
+	}
+	procstest.Step(func() { c.op(ctx, t) })
+	return nil
+})
+
+func lockPair(ctx context.Context, t *table) error {
+	err := t.Mu.LockContext(ctx)
+	told := errors.Is(err, futexlock.ErrOwnerDied)
+	if err != nil && !told {
+		return err
+	}
+	err = t.Pair.work(told)
+	t.Mu.Consistent()
+	t.Mu.Unlock()
+	return err
+}
+
+func rwPair(ctx context.Context, t *table) error {
+	if err := t.RW.RLockContext(ctx); err != nil && !errors.Is(err, futexlock.ErrOwnerDied) {
+		return err
+	}
+	t.RW.RUnlock()
+	err := t.RW.LockContext(ctx)
+	told := errors.Is(err, futexlock.ErrOwnerDied)
+	if err != nil && !told {
+		return err
+	}
+	err = t.Pair.work(told)
+	t.RW.Consistent()
+	t.RW.Unlock()
+	return err
+}
+
+// asleep is ready when this process sleeps on a shared word.
+func asleep(ready func()) {
+	for procstest.Blocked(0) == 0 {
+		time.Sleep(20 * time.Microsecond)
+	}
+	ready()
+}
+
+// cuts is filled in init: the roles refer to it.
+var cuts []cut
+
+func init() {
+	atOnce := func(ctx context.Context, t *table, ready func()) error { ready(); return nil }
+	// until waits for the role to be seen waiting, or for its death.
+	until := func(ctx context.Context, state func() string, want string) {
+		for !strings.Contains(state(), want) && ctx.Err() == nil {
+			time.Sleep(20 * time.Microsecond)
+		}
+	}
+	cuts = []cut{
+		{name: "Lock", partner: atOnce, after: lockPair,
+			op: func(ctx context.Context, t *table) { t.Mu.Lock() }},
+		{name: "Unlock", partner: atOnce, after: lockPair,
+			before: func(t *table) { t.Mu.Lock() },
+			op:     func(ctx context.Context, t *table) { t.Mu.Unlock() }},
+		{name: "Unlock with a waiter", after: lockPair,
+			before: func(t *table) { t.Mu.Lock() },
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				go asleep(ready)
+				return lockPair(ctx, t)
+			},
+			op: func(ctx context.Context, t *table) { t.Mu.Unlock() }},
+		{name: "Lock with a holder", after: lockPair,
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				t.Mu.Lock()
+				ready()
+				until(ctx, t.Mu.State, "waiters")
+				time.Sleep(100 * time.Microsecond)
+				t.Mu.Unlock()
+				return nil
+			},
+			op: func(ctx context.Context, t *table) { t.Mu.Lock() }},
+		{name: "RLock", partner: atOnce, after: rwPair,
+			before: func(t *table) { t.RW.RLock(); t.RW.RUnlock() }, // has its cell
+			op:     func(ctx context.Context, t *table) { t.RW.RLock() }},
+		{name: "first RLock", partner: atOnce, after: rwPair,
+			op: func(ctx context.Context, t *table) { t.RW.RLock() }},
+		{name: "RUnlock with a writer waiting", after: rwPair,
+			before: func(t *table) { t.RW.RLock() },
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				go asleep(ready)
+				return rwPairWrite(ctx, t)
+			},
+			op: func(ctx context.Context, t *table) { t.RW.RUnlock() }},
+		{name: "RWMutex.Lock", partner: atOnce, after: rwPair,
+			op: func(ctx context.Context, t *table) { t.RW.Lock() }},
+		{name: "RWMutex.Unlock with a reader waiting", after: rwPair,
+			before: func(t *table) { t.RW.Lock() },
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				go asleep(ready)
+				return rwPair(ctx, t)
+			},
+			op: func(ctx context.Context, t *table) { t.RW.Unlock() }},
+		{name: "Wait", after: lockPair,
+			before: func(t *table) { t.Mu.Lock() },
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				ready()
+				until(ctx, t.Cond.State, "waiters")
+				if err := lockPair(ctx, t); err != nil {
+					return err
+				}
+				t.Cond.Signal()
+				return nil
+			},
+			op: func(ctx context.Context, t *table) { t.Cond.Wait(ctx, &t.Mu) }},
+		{name: "Signal with a waiter", after: lockPair,
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				go asleep(ready)
+				return condPair(ctx, t)
+			},
+			before: func(t *table) {},
+			op: func(ctx context.Context, t *table) {
+				t.Mu.Lock()
+				t.Count[0].Add(1)
+				t.Cond.Signal()
+				t.Mu.Unlock()
+			}},
+		{name: "Semaphore.Release to a waiter", partner: func(ctx context.Context, t *table, ready func()) error {
+			go asleep(ready)
+			p, err := t.Sem.AcquireOwned(ctx)
+			if err == nil {
+				p.Release()
+			}
+			return err
+		},
+			before: func(t *table) { t.Sem.Init(1, 1); permit, _ = t.Sem.AcquireOwned(context.Background()) },
+			op:     func(ctx context.Context, t *table) { permit.Release() },
+			after: func(ctx context.Context, t *table) error {
+				if v := t.Sem.Value(); v != 1 {
+					return errors.New(t.Sem.State())
+				}
+				return nil
+			}},
+		{name: "Event.Set with a waiter", after: func(context.Context, *table) error { return nil },
+			before: func(t *table) {},
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				go asleep(ready)
+				if err := t.Event.Wait(eventually(ctx)); err != nil && t.Event.IsSet() {
+					return err
+				}
+				return nil
+			},
+			op: func(ctx context.Context, t *table) { t.Event.Set() }},
+		{name: "WaitGroup.Take", partner: func(ctx context.Context, t *table, ready func()) error {
+			t.Group.Add(2)
+			ready()
+			return nil
+		},
+			op: func(ctx context.Context, t *table) { t.Group.Take() },
+			after: func(ctx context.Context, t *table) error {
+				open, lost := t.Group.Tasks()
+				if open+lost != 2 || lost > 1 {
+					return errors.New(t.Group.State())
+				}
+				t.Group.Add(-open)
+				t.Group.Reset()
+				return nil
+			}},
+	}
+}
+
+// permit is the stepped process's.
+var permit futexlock.Permit
+
+// eventually is a context for a wait that nobody may end: the setter can be
+// killed before its first store.
+func eventually(ctx context.Context) context.Context {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	context.AfterFunc(ctx, cancel)
+	return ctx
+}
+
+func rwPairWrite(ctx context.Context, t *table) error {
+	if err := t.RW.LockContext(ctx); err != nil {
+		return err
+	}
+	err := t.Pair.work(false)
+	t.RW.Unlock()
+	return err
+}
+
+// condPair waits for Count[0] to rise, or to be told that its maker died.
+func condPair(ctx context.Context, t *table) error {
+	if err := t.Mu.LockContext(ctx); err != nil {
+		return err
+	}
+	err := t.Cond.WaitFor(eventually(ctx), &t.Mu, func() bool { return t.Count[0].Load() > 0 })
+	if errors.Is(err, futexlock.ErrOwnerDied) {
+		t.Mu.Consistent()
+		err = nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) && t.Count[0].Load() == 0 {
+		err = nil // killed before it did anything
+	}
+	t.Mu.Unlock()
+	return err
+}
+
+func TestEveryInstruction(t *testing.T) {
+	for i, c := range cuts {
+		t.Run(c.name, func(t *testing.T) {
+			procstest.Watchdog(t, 3*time.Minute)
+			start := time.Now()
+			var partner chan error
+			var end context.CancelFunc
+			setup := func(t testing.TB) job {
+				o, err := shm.New[table](shm.WithOwnSegment())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { o.Close() })
+				tab := o.Value()
+				ctx, cancel := context.WithCancel(context.Background())
+				end = cancel
+				partner = make(chan error, 1)
+				go func() {
+					for c.before != nil && tab.Step[heldAt].Load() == 0 && ctx.Err() == nil {
+						time.Sleep(20 * time.Microsecond)
+					}
+					partner <- c.partner(ctx, tab, func() { tab.Step[readyAt].Store(1) })
+				}()
+				return job{o, c.name, i}
+			}
+			survive := func(t testing.TB, j job) {
+				tab := j.Table.Value()
+				// Partners that look for the role may stop looking.
+				stop := time.AfterFunc(3*time.Second, end)
+				if c.name == "Lock with a holder" || c.name == "Wait" {
+					end()
+				}
+				err := <-partner
+				stop.Stop()
+				end()
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Fatalf("the partner: %v; mutex %s; rw %s", err, tab.Mu.State(), tab.RW.State())
+				}
+				if err := c.after(seconds(t, 5), tab); err != nil {
+					t.Fatalf("afterwards: %v; mutex %s; rw %s; sem %s", err, tab.Mu.State(), tab.RW.State(), tab.Sem.State())
+				}
+				shm.SweepDead(0)
+				for _, err := range shm.Check(j.Table.Segment()) {
+					t.Error(err)
+				}
+			}
+			n := procstest.EachInstruction(t, stepper, setup, survive)
+			t.Logf("%d instructions, %v", n, time.Since(start).Round(time.Millisecond))
+		})
+	}
+}
