@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -369,6 +370,8 @@ func TestStoppedDaemon(t *testing.T) {
 	for _, te := range []temper{obedient, deaf} {
 		h := found(t, "when told", string(daemon), string(te), string(nobody), string(deaf), "1h")
 		syscall.Kill(h.pids["child"], syscall.SIGSTOP)
+		// Of two signals that wait the kernel delivers SIGTERM first.
+		await(t, "the stop", func() bool { return standsStill(t, h.pids["child"]) })
 		h.cmd.Process.Kill()
 		h.cmd.Wait()
 		if h.gone(50 * time.Millisecond) {
@@ -379,6 +382,21 @@ func TestStoppedDaemon(t *testing.T) {
 			t.Error("a daemon that was continued lives on without its parent")
 		}
 	}
+}
+
+// standsStill reports whether all threads of a process are stopped.
+func standsStill(t *testing.T, pid int) bool {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("process %d has no threads: %v", pid, err)
+	}
+	for _, file := range files {
+		if text, _ := os.ReadFile(file); !strings.Contains(string(text), "State:\tT") {
+			return false
+		}
+	}
+	return true
 }
 
 func init() {
