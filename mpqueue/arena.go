@@ -210,7 +210,7 @@ func (q *core) prepare(class, n uint64) (uint64, error) {
 				got++
 			}
 			if got == n {
-				return ci, q.put(ci, class, n)
+				return ci, q.establish(ci, class, n)
 			}
 			for k := range got {
 				q.chunk[ci+k].Store(chunkWord(cEmpty, 0, 0, 0))
@@ -278,9 +278,9 @@ func (q *core) retire(ci, n, w, mine uint64) bool {
 	return ok
 }
 
-// put makes the chunks that this process has seized into what they are to be,
+// establish makes the chunks that this process has seized into what they are to be,
 // with memory behind them.
-func (q *core) put(ci, class, n uint64) error {
+func (q *core) establish(ci, class, n uint64) error {
 	err := q.seg.Reserve(int(q.geo.arenaOff+ci*chunkSize), int(n*chunkSize))
 	if err == nil {
 		err = q.seg.Reserve(int(q.geo.blockOff+ci*blocksPerChunk*blockHeader), int(n*blocksPerChunk*blockHeader))
@@ -310,11 +310,8 @@ func (q *core) put(ci, class, n uint64) error {
 
 // allocLease takes a lease block, for an item that is inline in its slot.
 func (q *core) allocLease() (blockID, error) {
-	if q.leasing.Load() == 0 {
-		if err := q.seg.Reserve(int(q.geo.leaseOff), int(q.geo.blockOff-q.geo.leaseOff)); err != nil {
-			return 0, fmt.Errorf("mpqueue: %w", err)
-		}
-		q.leasing.Store(1)
+	if err := q.startLeasing(); err != nil {
+		return 0, err
 	}
 	n := uint64(len(q.leases))
 	at := q.cursor.lease.Load() % n
@@ -327,4 +324,51 @@ func (q *core) allocLease() (blockID, error) {
 		}
 	}
 	return 0, errNoRoom
+}
+
+// startLeasing gives the lease blocks memory, once for each queue.
+func (q *core) startLeasing() error {
+	if q.leasing.Load() != 0 {
+		return nil
+	}
+	if err := q.seg.Reserve(int(q.geo.leaseOff), int(q.geo.blockOff-q.geo.leaseOff)); err != nil {
+		return fmt.Errorf("mpqueue: %w", err)
+	}
+	q.leasing.Store(1)
+	return nil
+}
+
+// keepChunks is how many chunks a queue that grows keeps when it is drained.
+const keepChunks = 16
+
+// giveBack gives the memory of chunks whose blocks are all free back to the
+// system. Consumers of a queue that grows call it before they sleep: the queue is
+// drained then. Chunks that somebody else is at stay for the next time.
+func (q *core) giveBack() {
+	if q.geo.rules&ruleGrowing == 0 || !q.cursor.mu.TryLock() {
+		return
+	}
+	defer q.cursor.mu.Unlock()
+	for ci := uint64(keepChunks); ci < q.geo.chunks; ci++ {
+		w := q.chunk[ci].Load()
+		n := uint64(1)
+		if chunkState(w) == cRun {
+			n = chunkCount(w)
+		}
+		if chunkState(w) != cSlab && chunkState(w) != cRun || !q.seize(ci, true) {
+			continue
+		}
+		for k := uint64(1); k < n && k < q.geo.chunks-ci; k++ {
+			if q.chunk[ci+k].Load() == chunkWord(cEmpty, 0, 0, 0) && q.seize(ci+k, false) {
+				q.punch(ci + k)
+			}
+		}
+		q.punch(ci)
+	}
+}
+
+// punch gives back the memory of a chunk that this process has seized.
+func (q *core) punch(ci uint64) {
+	q.seg.Punch(int(q.geo.arenaOff+ci*chunkSize), chunkSize) // if it fails, the memory stays with us
+	q.chunk[ci].Store(chunkWord(cEmpty, 0, 0, 0))
 }

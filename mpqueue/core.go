@@ -1,6 +1,7 @@
 package mpqueue
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"shmkit/shm"
@@ -29,6 +30,14 @@ type core struct {
 	// Lower bound of the positions that have not been released.
 	gone atomic.Uint64
 	_    [40]byte
+
+	// Puts and reservations below this sum of their counts leave room for all
+	// items out of the ring; see leasedFull.
+	limit atomic.Uint64
+
+	tasks      tasks
+	lettersMu  sync.Mutex
+	letterCore *core
 
 	spinPut, spinGet spinner
 	cursor           cursors
@@ -100,7 +109,9 @@ func (q *core) sharedHint(hint *atomic.Uint64, p uint64) {
 //
 // Killed before the CAS, nothing has happened; after it the slot says writing
 // and whose, and the sweep gives it up for position p+capacity.
-func (q *core) claimPut() (claim, outcome) {
+//
+// With mine, room has been reserved for this claim.
+func (q *core) claimPut(mine bool) (claim, outcome) {
 	p := q.tail.Load()
 	for probes := 1; ; probes++ {
 		i, lap := q.geo.locate(p)
@@ -108,7 +119,7 @@ func (q *core) claimPut() (claim, outcome) {
 		w := s.word.Load() // pairs with the CAS in release
 		switch d := lapsAhead(w, lap); {
 		case d == 0 && stateOf(w) == free:
-			if q.leasing.Load() != 0 {
+			if q.leasing.Load() != 0 && !mine {
 				if c, r := q.leasedFull(p); r != claimed {
 					return c, r
 				}
@@ -266,6 +277,9 @@ func (q *core) release(c claim) bool {
 // those who wait for the end.
 func (q *core) freed() {
 	q.signal(&q.notFull)
+	if q.geo.rules&ruleJoinable != 0 && q.idle.Load()&waited != 0 {
+		signalAll(&q.idle)
+	}
 	if q.control.closed.Load() != 0 { // after the place: see wait.go
 		q.signal(&q.notEmpty)
 	}
@@ -291,31 +305,53 @@ func (q *core) leased() (n uint64) {
 // announced as such.
 const cellLeases = 0
 
+// cellReserved counts the reservations of a participant in the same way: from
+// before one is granted until its slot is claimed, or it is given up.
+const cellReserved = 1
+
+func (q *core) cell(i int) *atomic.Uint32 { return q.seg.Cell(q.seg.Self().Slot(), i) }
+
+// reserved returns how many reservations there are, over all participants.
+func (q *core) reserved() (n uint64) {
+	for i := 1; i <= q.seg.Slots(); i++ {
+		n += uint64(q.seg.Cell(i, cellReserved).Load())
+	}
+	return n
+}
+
 func (q *core) countLease()   { q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(1) }
 func (q *core) uncountLease() { q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(^uint32(0)) }
 
 // outside returns how many items are out of the ring: leased, or left by somebody
 // who died with them.
 func (q *core) outside() uint64 {
+	r := q.reserved()
 	n := q.leased()
 	epoch := q.orphans.Load() // after the leases: a lease that ends as an orphan is announced first
 	if epoch == q.clean.Load() {
-		return n
+		return r + n
 	}
 	n, orphans := q.countLeases()
 	if orphans == 0 {
 		q.clean.Store(epoch)
 	}
-	return n
+	return r + n
 }
 
 // leasedFull reports whether the items out of the ring leave no room for position
 // p, although its slot is free: they count against the capacity. An item on its
 // way out is counted in both places; if that matters the answer is busy.
 func (q *core) leasedFull(p uint64) (claim, outcome) {
+	sum := p + q.reserves.Load() // before everything
+	if int64(sum-q.limit.Load()) < 0 {
+		return claim{}, claimed
+	}
 	h, s, w := q.unreleased(p) // before the others: an item moves from here to there
 	n := q.outside()
-	if n == 0 || p-h+n < q.geo.capacity {
+	if p-h+n < q.geo.capacity {
+		// Items change their place, but there will be more of them only by
+		// further puts and reservations, and both are counted, by everybody.
+		q.limit.Store(sum + q.geo.capacity - (p - h + n))
 		return claim{}, claimed
 	}
 	moving := uint64(0)

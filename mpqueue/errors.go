@@ -13,6 +13,10 @@ var (
 	// It is io.EOF for errors.Is.
 	ErrClosed error = closedError{}
 
+	// ErrAbandoned is returned in place of ErrClosed when the queue was
+	// closed because its last registered producer died. It is not io.EOF.
+	ErrAbandoned = errors.New("mpqueue: abandoned by a producer that died")
+
 	// ErrFull is returned by TryPut when no item fits, and, joined with the
 	// context's error, by Put when its context is done.
 	ErrFull = errors.New("mpqueue: full")

@@ -14,15 +14,18 @@ import (
 const quickLooks = 24
 
 // claimPutFast claims the place at this process's tail. It returns the slot and
-// its word free of owner and state, or nil.
-func (q *core) claimPutFast() (*slot, uint64) {
+// its word free of owner and state and its position, or nil.
+func (q *core) claimPutFast() (*slot, uint64, uint64) {
 	p := q.tail.Load()
 	i, lap := q.geo.locate(p)
 	s := q.slot(i)
 	w := lap << lapShift
 	// The slot first: who freed it by a lease has said before that there are some.
-	if s.word.Load() != w || q.control.closed.Load()|q.leasing.Load() != 0 || !s.word.CompareAndSwap(w, w|q.writing) {
-		return nil, 0
+	if s.word.Load() != w || q.control.closed.Load() != 0 {
+		return nil, 0, 0
+	}
+	if q.leasing.Load() != 0 && int64(p+q.reserves.Load()-q.limit.Load()) >= 0 || !s.word.CompareAndSwap(w, w|q.writing) {
+		return nil, 0, 0
 	}
 	if fault.Enabled {
 		fault.Point("mpqueue.put.claimed")
@@ -31,7 +34,7 @@ func (q *core) claimPutFast() (*slot, uint64) {
 	if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
 		raise(&q.control.tail, p+1)
 	}
-	return s, w
+	return s, w, p
 }
 
 // commitFast is commit, for a slot of claimPutFast.
@@ -67,6 +70,9 @@ func (q *core) claimGetFast() (*slot, uint64) {
 	}
 	if fault.Enabled {
 		fault.Point("mpqueue.get.claimed")
+	}
+	if q.seg.Closed() {
+		return nil, 0 // the slot may be a private page; if not, the message will be delivered again
 	}
 	shm.RaceAcquire(&s.word)
 	shm.StoreRelease(&q.head, p+1)
@@ -110,19 +116,19 @@ func (q *core) againGet() (*slot, uint64) {
 }
 
 // againPut looks at the tail for a moment, standing back first if that has paid.
-func (q *core) againPut() (*slot, uint64) {
+func (q *core) againPut() (*slot, uint64, uint64) {
 	if !shm.CanSpin() {
-		return nil, 0
+		return nil, 0, 0
 	}
 	q.spinPut.standBack(q.tail.Load())
 	for n := range quickLooks {
-		if s, w := q.claimPutFast(); s != nil {
+		if s, w, p := q.claimPutFast(); s != nil {
 			if n > 0 && n <= 2 {
 				q.spinPut.soon()
 			}
-			return s, w
+			return s, w, p
 		}
 		shm.Pause(1)
 	}
-	return nil, 0
+	return nil, 0, 0
 }

@@ -80,6 +80,9 @@ func (q *core) describe(d delivery) (delivery, outcome, error) {
 	if d.tries != 0 {
 		d.again = true
 	}
+	if d.again {
+		q.redelivered.Add(1)
+	}
 	return d, claimed, nil
 }
 

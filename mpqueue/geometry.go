@@ -14,13 +14,20 @@ type geometry struct {
 	capacity, stride, inline, chunks                         uint64
 	variable                                                 bool
 	slotsOff, leaseOff, leaseData, blockOff, arenaOff, total uint64
-	first                                                    uint64
+	first, rules, tryMost                                    uint64
 	reciprocal                                               uint64 // of capacity, see locate
 }
 
 // spareLeases are lease blocks beyond one for each item: a consumer that was
 // killed holds one until the sweep.
 const spareLeases = 16
+
+// The rules of a queue, in control.rules.
+const (
+	ruleJoinable   = 1 << iota // Get keeps a lease until TaskDone
+	ruleAtMostOnce             // nothing is delivered again
+	ruleGrowing                // capacity 0: bounded by bytes, memory is given back
+)
 
 func (g *geometry) leases() uint64      { return g.capacity + spareLeases }
 func (g *geometry) leaseStride() uint64 { return align(g.inline, 64) }
@@ -71,6 +78,7 @@ func (g *geometry) write(c *control) {
 	}
 	c.slotsOff, c.leaseOff, c.leaseData = g.slotsOff, g.leaseOff, g.leaseData
 	c.blockOff, c.arenaOff, c.total, c.first = g.blockOff, g.arenaOff, g.total, g.first
+	c.rules, c.tryMost = g.rules, g.tryMost
 }
 
 // readGeometry reads the geometry of the queue in s, once, and checks that it is
@@ -84,7 +92,7 @@ func readGeometry(s *shm.Segment) (geometry, error) {
 	is := geometry{
 		capacity: c.capacity, stride: c.stride, inline: c.inline, chunks: c.chunks, variable: c.variable == 1,
 		slotsOff: c.slotsOff, leaseOff: c.leaseOff, leaseData: c.leaseData, blockOff: c.blockOff, arenaOff: c.arenaOff,
-		total: c.total, first: c.first,
+		total: c.total, first: c.first, rules: c.rules, tryMost: c.tryMost,
 	}
 	if is.chunks > maxChunks {
 		return is, corrupt("the number of chunks of queue", 0, is.chunks)
@@ -93,7 +101,7 @@ func readGeometry(s *shm.Segment) (geometry, error) {
 	if err != nil {
 		return is, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	is.reciprocal = want.reciprocal
+	is.reciprocal, want.rules, want.tryMost = want.reciprocal, is.rules, is.tryMost
 	if is != want || is.total > uint64(len(data)) {
 		return is, corrupt("the geometry of queue", 0, is.total)
 	}

@@ -42,11 +42,21 @@ type control struct {
 	arenaOff  uint64
 	total     uint64
 	first     uint64 // position of the first item ever; a multiple of capacity
-	_         [32]byte
+	rules     uint64 // ruleJoinable, …
+	tryMost   uint64 // deliveries of one item at most; 0: no limit
+	_         [16]byte
 
-	closed  atomic.Uint32 // 1: CloseSend has been called
-	leasing atomic.Uint32 // 1: Receive has been used, the leases have memory
-	_       [120]byte
+	closed    atomic.Uint32 // 1: nothing more may be put
+	leasing   atomic.Uint32 // 1: leases or reservations have been used, they have memory
+	abandoned atomic.Uint32 // 1: the last registered producer died
+	producers atomic.Uint32 // 1: producers have registered
+	reserves  atomic.Uint64 // reservations ever made
+	_         [40]byte
+	// Counts of what is rare, for Stats.
+	redelivered atomic.Uint64
+	aborted     atomic.Uint64
+	dropped     atomic.Uint64
+	_           [40]byte
 
 	tail atomic.Uint64 // hint: every position below is claimed
 	_    [120]byte
@@ -60,7 +70,13 @@ type control struct {
 	_        [124]byte
 	notFull  atomic.Uint32 // producers sleep on it
 	_        [124]byte
+	idle     atomic.Uint32 // who waits in Join sleeps on it
+	_        [124]byte
+
+	letters [letterSize]byte // handle of the dead-letter queue: length, bytes
 }
+
+const letterSize = 1024 - 896
 
 // slot is one place of the ring; the payload follows.
 type slot struct {
@@ -87,7 +103,8 @@ const ( // A wrong layout does not compile.
 	_ = -(unsafe.Offsetof(control{}.head) ^ 384)
 	_ = -(unsafe.Offsetof(control{}.notEmpty) ^ 512)
 	_ = -(unsafe.Offsetof(control{}.notFull) ^ 640)
-	_ = -(unsafe.Sizeof(control{}) ^ 768)
+	_ = -(unsafe.Offsetof(control{}.idle) ^ 768)
+	_ = -(unsafe.Sizeof(control{}) ^ controlSize)
 	_ = -(unsafe.Sizeof(slot{}) ^ slotHeader)
 	_ = -(unsafe.Sizeof(block{}) ^ blockHeader)
 )
@@ -123,6 +140,11 @@ func (m *memory) slot(i uint64) *slot {
 	return (*slot)(unsafe.Add(m.base, m.geo.slotsOff+i*m.geo.stride))
 }
 
+// indexOf returns which slot s is.
+func (m *memory) indexOf(s *slot) uint64 {
+	return (uint64(uintptr(unsafe.Pointer(s))-uintptr(m.base)) - m.geo.slotsOff) / m.geo.stride
+}
+
 // inlineData returns the payload of s.
 func (m *memory) inlineData(s *slot) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), slotHeader)), m.geo.inline)
@@ -144,25 +166,39 @@ func store[T any](s *slot, v T) { *(*T)(unsafe.Add(unsafe.Pointer(s), slotHeader
 
 func load[T any](s *slot) T { return *(*T)(unsafe.Add(unsafe.Pointer(s), slotHeader)) }
 
-// view returns the T at the begin of b, which is long enough and aligned.
+// view returns the T at the begin of b, which is long enough and aligned to 8.
 func view[T any](b []byte) *T { return (*T)(unsafe.Pointer(unsafe.SliceData(b))) }
 
-// bytesOf views a string or a []byte that a T is, without copying; ok is false
-// for another T.
-func bytesOf[T any](v *T) ([]byte, bool) {
-	switch p := any(v).(type) {
-	case *[]byte:
-		return *p, true
-	case *string:
-		return unsafe.Slice(unsafe.StringData(*p), len(*p)), true
+// viewOf views the contents of a string or []byte.
+func viewOf[T any](v T) ([]byte, bool) {
+	switch x := any(v).(type) {
+	case []byte:
+		return x, true
+	case string:
+		return unsafe.Slice(unsafe.StringData(x), len(x)), true
 	}
 	return nil, false
+}
+
+// rawBytes views the contents of a string or []byte, or the bytes of a T without
+// pointers.
+func rawBytes[T any](v *T) []byte {
+	switch p := any(v).(type) {
+	case *[]byte:
+		return *p
+	case *string:
+		return unsafe.Slice(unsafe.StringData(*p), len(*p))
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
 }
 
 // fromBytes makes the string or []byte that a T is of b, which it keeps.
 func fromBytes[T any](b []byte) (v T) {
 	switch p := any(&v).(type) {
 	case *[]byte:
+		if b == nil {
+			b = []byte{} // an empty message, not none
+		}
 		*p = b
 	case *string:
 		*p = unsafe.String(unsafe.SliceData(b), len(b))

@@ -14,6 +14,11 @@ type options struct {
 	slotSize int
 	maxBytes int64
 	first    uint64
+	codec    any
+	rules    uint64
+	tryMost  uint64
+	letters  []byte // handle of the dead-letter queue
+	letterOf uint64 // hash of its layout
 	shm      []shm.Option
 }
 
@@ -56,4 +61,58 @@ func WithMaxBytes(n int64) Option {
 // attached, and so on.
 func WithSegment(opts ...shm.Option) Option {
 	return func(o *options) { o.shm = append(o.shm, opts...) }
+}
+
+// WithCodec sets how values become messages. Without it: types without pointers,
+// strings and []byte are stored as they are, types that marshal themselves do
+// so, any other type goes through Gob. Every process that opens the queue must
+// name the same codec; New and Open panic if c is for another T.
+func WithCodec[T any](c Codec[T]) Option { return func(o *options) { o.codec = c } }
+
+// Joinable makes a queue whose items count as unfinished until TaskDone: Python's
+// JoinableQueue. Get then keeps a lease on what it returned.
+func Joinable() Option { return func(o *options) { o.rules |= ruleJoinable } }
+
+// Delivery says what happens to an item whose consumer died.
+type Delivery int
+
+const (
+	// AtLeastOnce delivers it again, marked. It is the default.
+	AtLeastOnce Delivery = iota
+	// AtMostOnce lets it go with its consumer.
+	AtMostOnce
+)
+
+// WithDelivery sets what happens to an item whose consumer died.
+func WithDelivery(d Delivery) Option {
+	return func(o *options) {
+		o.rules &^= ruleAtMostOnce
+		if d == AtMostOnce {
+			o.rules |= ruleAtMostOnce
+		}
+	}
+}
+
+// WithMaxDeliveries ends the life of an item that kills its consumers: when n of
+// them have died with it, it goes to the dead-letter queue, or, if there is none,
+// is dropped and counted in Stats. It panics if n is not 1 to 255.
+func WithMaxDeliveries(n int) Option {
+	if n < 1 || n > 255 {
+		panic(fmt.Sprintf("mpqueue: WithMaxDeliveries(%d): want 1 to 255", n))
+	}
+	return func(o *options) { o.tryMost = uint64(n) }
+}
+
+// WithDeadLetter names the queue for items that were delivered as often as
+// WithMaxDeliveries allows. It must hold the same T in the same form; New panics
+// otherwise. Whoever would have received the item puts it there; the queue must
+// still be open somewhere then.
+func WithDeadLetter[T any](q *Queue[T]) Option {
+	return func(o *options) {
+		ref, err := q.q.seg.Reference()
+		if err != nil || len(ref) > letterSize-4 {
+			panic(fmt.Sprintf("mpqueue: WithDeadLetter: %d bytes of handle, %v", len(ref), err))
+		}
+		o.letters, o.letterOf = ref, q.contents.layout.Hash
+	}
 }

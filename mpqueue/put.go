@@ -6,100 +6,150 @@ import (
 	"shmkit/shm"
 )
 
-// putter is one Put that did not succeed at once, or of a message with a length
-// of its own: first a block, if the message does not fit a slot, then the slot.
-type putter[T any] struct {
-	waiter
-	q   *Queue[T]
-	v   T
-	b   []byte  // the message, of a variable queue
-	id  blockID // of block
-	blk *block  // that holds it already, nil if none or none yet
+// put appends a message, which it does not keep.
+func (q *core) put(ctx context.Context, b []byte) error {
+	s := sender{q: q, b: b}
+	if r, err := s.quick(); r == claimed || err != nil {
+		return err
+	}
+	return q.putSlow(ctx, &s)
 }
 
-func (q *Queue[T]) putter(v T) *putter[T] {
-	p := &putter[T]{q: q, v: v}
-	if !q.fixed {
-		p.b, _ = bytesOf(&p.v)
-	}
-	p.waiter = waiter{word: &q.q.notFull, spin: &q.q.spinPut, try: p.try, more: q.q.writable, why: ErrFull}
-	return p
+func (q *core) putSlow(ctx context.Context, s *sender) error {
+	slow := *s // moves to the heap here, not for the quick ones
+	defer slow.drop()
+	return q.await(ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: &slow, why: ErrFull})
 }
 
-func (q *Queue[T]) putSlow(ctx context.Context, v T) error {
-	p := q.putter(v)
-	defer p.drop()
-	return q.q.await(ctx, &p.waiter)
+// tryPut is put without waiting.
+func (q *core) tryPut(b []byte) error {
+	s := sender{q: q, b: b}
+	if r, err := s.quick(); r == claimed || err != nil {
+		return err
+	}
+	slow := s
+	defer slow.drop()
+	r, err := q.attempt(&waiter{word: &q.notFull, spin: &q.spinPut, op: &slow, why: ErrFull})
+	return tryError(r, err)
 }
 
-// try does the whole put if it can.
-func (p *putter[T]) try() (uint64, outcome, error) {
-	q := p.q.q
-	if q.control.closed.Load() != 0 {
-		return 0, closed, nil
-	}
-	if p.blk == nil && uint64(len(p.b)) > q.geo.inline {
-		id, err := q.alloc(len(p.b))
-		if err == errNoRoom {
-			return 0, full, nil
-		}
-		if err != nil {
-			return 0, full, err
-		}
-		p.id, p.blk = id, q.block(id)
-		room, err := q.room(id)
-		if err != nil {
-			return 0, full, err
-		}
-		p.blk.size, p.blk.tries = uint32(copy(room, p.b)), 0
-	}
-	c, r := q.claimPut()
-	if r != claimed {
-		return c.word, r, nil
-	}
-	if p.q.fixed {
-		store(c.slot, p.v)
-		c.slot.meta = p.q.meta
-		if !q.commit(c) {
-			return 0, claimed, shm.ErrClosed
-		}
-		return 0, claimed, nil
-	}
-	meta := makeMeta(len(p.b), noBlock)
-	if p.blk != nil {
-		// The sweep finds the slot by this position. Before the commit, so
-		// that it is there for every block that a slot refers to.
-		p.blk.pos.Store(c.pos)
-		meta = makeMeta(len(p.b), p.id)
-	} else {
-		copy(q.inlineData(c.slot), p.b)
-	}
-	c.slot.meta = meta
-	p.blk = nil
-	if !q.commit(c) {
-		return 0, claimed, shm.ErrClosed
-	}
-	return 0, claimed, nil
-}
-
-// drop gives back a block that was not used.
-func (p *putter[T]) drop() {
-	if p.blk != nil && !p.q.q.seg.Closed() {
-		p.q.q.freeBlock(p.blk)
-		p.q.q.signal(&p.q.q.notFull)
-	}
-}
-
-func (p *putter[T]) end(r outcome, err error) error {
+// tryError is what a Try operation returns.
+func tryError(r outcome, err error) error {
 	switch {
 	case err != nil:
 		return err
 	case r == full:
 		return ErrFull
+	case r == empty:
+		return ErrEmpty
 	case r == busy:
 		return ErrBusy
 	case r == closed:
 		return ErrClosed
 	}
 	return nil
+}
+
+// sender is one put: first a block, if the message does not fit a slot, then the
+// slot.
+//
+//	block  free → owned        killed from here on: owned by the dead, no slot refers to it: freed
+//	copy                       nobody waits for this
+//	slot   free → writing
+//	position into the block    the sweep looks there for the slot
+//	slot   writing → ready     from here on the queue owns the message
+type sender struct {
+	q   *core
+	b   []byte
+	id  blockID // of blk
+	blk *block  // that holds the message already, nil if none or none yet
+	// The message is in blk, and room for it has been reserved.
+	mine bool
+}
+
+// quick puts if nothing is in the way.
+func (s *sender) quick() (outcome, error) {
+	q := s.q
+	if q.seg.Closed() {
+		return full, shm.ErrClosed
+	}
+	if uint64(len(s.b)) > q.geo.inline {
+		if r, err := s.fill(); r != claimed || err != nil {
+			return r, err
+		}
+	}
+	sl, w, p := q.claimPutFast()
+	if sl == nil {
+		return full, nil
+	}
+	s.refer(sl, p)
+	if !q.commitFast(sl, w) {
+		return claimed, shm.ErrClosed
+	}
+	return claimed, nil
+}
+
+// fill copies the message into a block.
+func (s *sender) fill() (outcome, error) {
+	id, err := s.q.alloc(len(s.b))
+	if err == errNoRoom {
+		return full, nil
+	}
+	if err != nil {
+		return full, err
+	}
+	s.id, s.blk = id, s.q.block(id)
+	room, err := s.q.room(id)
+	if err != nil || len(room) < len(s.b) {
+		return full, corrupt("the room of block", uint64(id), uint64(len(room)))
+	}
+	s.blk.size, s.blk.tries = uint32(copy(room, s.b)), 0
+	return claimed, nil
+}
+
+// refer makes a claimed slot hold the message, or say where it is.
+func (s *sender) refer(sl *slot, p uint64) {
+	if s.blk == nil {
+		copy(s.q.inlineData(sl), s.b)
+		sl.meta = makeMeta(len(s.b), noBlock)
+		return
+	}
+	s.blk.pos.Store(p)
+	sl.meta = makeMeta(len(s.b), s.id)
+	s.blk = nil
+}
+
+// try does the whole put if it can.
+func (s *sender) try() (uint64, outcome, error) {
+	q := s.q
+	if q.seg.Closed() {
+		return 0, full, shm.ErrClosed
+	}
+	if q.control.closed.Load() != 0 {
+		return 0, closed, nil
+	}
+	if s.blk == nil && uint64(len(s.b)) > q.geo.inline {
+		if r, err := s.fill(); r != claimed || err != nil {
+			return 0, r, err
+		}
+	}
+	c, r := q.claimPut(s.mine)
+	if r != claimed {
+		return c.word, r, nil
+	}
+	s.refer(c.slot, c.pos)
+	if !q.commit(c) {
+		return 0, claimed, shm.ErrClosed
+	}
+	return 0, claimed, nil
+}
+
+func (s *sender) more() bool { return s.q.writable() }
+
+// drop gives back a block that was not used.
+func (s *sender) drop() {
+	if s.blk != nil && !s.q.seg.Closed() {
+		s.q.freeBlock(s.blk)
+		s.q.signal(&s.q.notFull)
+	}
 }

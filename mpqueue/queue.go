@@ -2,6 +2,7 @@ package mpqueue
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,8 +15,10 @@ import (
 // receiver. Any number of processes, and of goroutines in each, may put and get
 // at the same time.
 //
-// T is a type free of pointers, string, or []byte. A []byte that Get returns is
-// the caller's own.
+// T is any type. Values free of pointers, strings and []byte are stored as they
+// are; other types go through a Codec, see WithCodec. A Queue[any] takes nil,
+// bool, numbers, string, []byte, time.Time, and slices and maps of these; see
+// RegisterType for more. What Get returns is the caller's own.
 //
 // A Queue is a handle: it travels to other processes as an argument of package
 // procs, inside messages, or by its name. The zero Queue is good for
@@ -26,15 +29,17 @@ import (
 // and not called Done for is delivered again. Calls that wait for the dead one
 // notice within milliseconds, at the latest after 100 ms.
 type Queue[T any] struct {
-	q     *core
-	fixed bool   // T lies in the slot as it is
-	meta  uint64 // of every slot, if fixed
+	q        *core
+	meta     uint64 // of every slot, if T lies there as it is
+	contents contents[T]
 }
 
 // New makes an anonymous queue for up to capacity items; it is freed with its
-// last user. Items that are leased (see Receive) count until they are done.
+// last user. Items that are reserved or leased (see Reserve, Receive) count until
+// they are done. With capacity 0 the queue grows to its byte budget (see
+// WithMaxBytes), and gives memory back when it is drained.
 // Errors: *shm.PointerError if T cannot be shared, shm.ErrNoSpace, fs.ErrInvalid
-// for a capacity below 1 or beyond 2^30, errors.ErrUnsupported.
+// for a capacity below 0 or beyond 2^30, errors.ErrUnsupported.
 func New[T any](capacity int, opts ...Option) (*Queue[T], error) {
 	return build[T]("new", "", capacity, opts, func(size int, so []shm.Option) (*shm.Segment, bool, error) {
 		s, err := shm.NewSegment(size, so...)
@@ -55,13 +60,13 @@ func Create[T any](name string, capacity int, opts ...Option) (*Queue[T], error)
 // items by processes that are gone. Errors: fs.ErrNotExist; *shm.LayoutError if
 // it holds no queue of T.
 func Open[T any](name string, opts ...Option) (*Queue[T], error) {
-	t, err := typeOf[T]()
+	o := makeOptions(opts)
+	t, err := contentsOf[T](o)
 	if err != nil {
 		return nil, fmt.Errorf("mpqueue: open %q: %w", name, err)
 	}
-	o := makeOptions(opts)
 	s, err := shm.OpenSegment(name, t.segment(o, 0)...)
-	return attach[T]("open", name, s, err)
+	return attach("open", name, t, s, err)
 }
 
 // OpenOrCreate opens name, or makes it where there is none, and reports whether
@@ -75,29 +80,7 @@ func OpenOrCreate[T any](name string, capacity int, opts ...Option) (*Queue[T], 
 	return q, made, err
 }
 
-// contents is what a queue of T is made of.
-type contents struct {
-	layout   shm.Layout
-	variable bool
-}
-
-func typeOf[T any]() (contents, error) {
-	var v T
-	switch any(&v).(type) {
-	case *[]byte, *string:
-		l, err := shm.LayoutOf[byte]()
-		l.Type = fmt.Sprintf("%T", v)
-		l.Size = 0 // of any size
-		return contents{l, true}, err
-	}
-	l, err := shm.LayoutOf[T]()
-	if err == nil && l.Locks() > 0 {
-		err = fmt.Errorf("%s contains a lock, which must not be copied: %w", l.Type, fs.ErrInvalid)
-	}
-	return contents{l, false}, err
-}
-
-func (t contents) segment(o *options, sparse int) []shm.Option {
+func (t contents[T]) segment(o *options, sparse int) []shm.Option {
 	return append(o.shm[:len(o.shm):len(o.shm)], shm.WithKind(KindQueue), shm.WithLayout(t.layout, 0), shm.WithSparse(sparse))
 }
 
@@ -108,45 +91,66 @@ func build[T any](op, name string, capacity int, opts []Option, make func(int, [
 		}
 		return nil, fmt.Errorf("mpqueue: %s %q: %w", op, name, err)
 	}
-	if capacity < 1 || capacity > maxCapacity {
-		return fail(fmt.Errorf("capacity %d, want 1 to %d: %w", capacity, maxCapacity, fs.ErrInvalid))
+	if capacity < 0 || capacity > maxCapacity {
+		return fail(fmt.Errorf("capacity %d, want 0 to %d: %w", capacity, maxCapacity, fs.ErrInvalid))
 	}
-	t, err := typeOf[T]()
+	o := makeOptions(opts)
+	t, err := contentsOf[T](o)
 	if err != nil {
 		return fail(err)
 	}
-	o := makeOptions(opts)
-	inline, arena := uint64(t.layout.Size), uint64(0)
-	if t.variable {
-		inline, arena = uint64(o.slotSize), uint64(o.maxBytes)
+	if o.letters != nil && o.letterOf != t.layout.Hash {
+		panic("mpqueue: WithDeadLetter: the queue holds another type, or another codec's messages")
 	}
-	g, err := plan(uint64(capacity), inline, arena, o.first, t.variable)
+	g, err := t.plan(uint64(capacity), o)
 	if err != nil {
 		return fail(fmt.Errorf("%w: %w", err, fs.ErrInvalid))
 	}
-	s, _, err := make(int(g.total), append(t.segment(o, int(g.leaseOff)), shm.WithInit(func(data []byte) { initialize(data, g) })))
-	return attach[T](op, name, s, err)
+	g.rules |= o.rules
+	g.tryMost = o.tryMost
+	s, _, err := make(int(g.total), append(t.segment(o, int(g.leaseOff)), shm.WithInit(func(data []byte) { initialize(data, g, o) })))
+	return attach(op, name, t, s, err)
+}
+
+// plan decides how much of what a queue of T gets. A queue that grows has room
+// for every item in the arena, and a place in the ring for each of the smallest
+// blocks there.
+func (t contents[T]) plan(capacity uint64, o *options) (geometry, error) {
+	size := uint64(t.layout.Size)
+	switch {
+	case capacity == 0:
+		arena := max(align(uint64(o.maxBytes), chunkSize), chunkSize)
+		g, err := plan(arena/minBlock, 0, arena, o.first, true)
+		g.rules = ruleGrowing
+		return g, err
+	case t.form == inSlot:
+		return plan(capacity, size, 0, o.first, false)
+	}
+	return plan(capacity, uint64(o.slotSize), uint64(o.maxBytes), o.first, true)
 }
 
 // initialize writes what is not zero into a new queue, before anybody sees it.
-func initialize(data []byte, g geometry) {
-	g.write(controlOf(data))
+func initialize(data []byte, g geometry, o *options) {
+	c := controlOf(data)
+	g.write(c)
+	binary.LittleEndian.PutUint32(c.letters[:], uint32(len(o.letters)))
+	copy(c.letters[4:], o.letters)
 	if g.first == 0 {
 		return
 	}
 	m := overlay(data, g)
 	m.control.tail.Store(g.first)
 	m.control.head.Store(g.first)
+	_, lap := g.locate(g.first)
 	for i := range g.capacity {
-		_, lap := g.locate(g.first)
 		m.slot(i).word.Store(makeWord(lap, 0, free))
 	}
 }
 
-func attach[T any](op, name string, s *shm.Segment, err error) (*Queue[T], error) {
+func attach[T any](op, name string, t contents[T], s *shm.Segment, err error) (*Queue[T], error) {
 	if err == nil {
 		var q *Queue[T]
-		if q, err = in[T](s); err == nil {
+		if q, err = in(t, s); err == nil {
 			return q, nil
 		}
 		s.Close()
@@ -158,19 +162,18 @@ func attach[T any](op, name string, s *shm.Segment, err error) (*Queue[T], error
 }
 
 // in makes a handle of the queue in s.
-func in[T any](s *shm.Segment) (*Queue[T], error) {
-	t, err := typeOf[T]()
-	if err != nil {
-		return nil, err
-	}
+func in[T any](t contents[T], s *shm.Segment) (*Queue[T], error) {
 	g, err := readGeometry(s)
 	if err != nil {
 		return nil, err
 	}
-	if g.variable != t.variable || !g.variable && g.inline != uint64(t.layout.Size) {
+	if t.form == inSlot && g.variable { // a queue that grows
+		t.form = asBytes
+	}
+	if t.form == inSlot && g.inline != uint64(t.layout.Size) || t.form != inSlot && !g.variable {
 		return nil, corrupt("the geometry of queue", 0, g.inline)
 	}
-	return &Queue[T]{q: newCore(s, g), fixed: !g.variable, meta: makeMeta(int(g.inline), noBlock)}, nil
+	return &Queue[T]{q: newCore(s, g), contents: t, meta: makeMeta(int(g.inline), noBlock)}, nil
 }
 
 // Put appends v. It waits while the queue is full. When it returns nil the queue
@@ -181,10 +184,10 @@ func in[T any](s *shm.Segment) (*Queue[T], error) {
 // ErrTooLarge; shm.ErrNoSpace; shm.ErrClosed when this process closes the queue
 // meanwhile, and then only it is unknown whether v was put.
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
-	if q.fixed {
-		s, w := q.q.claimPutFast()
+	if q.contents.form == inSlot {
+		s, w, _ := q.q.claimPutFast()
 		if s == nil && ctx.Err() == nil {
-			s, w = q.q.againPut()
+			s, w, _ = q.q.againPut()
 		}
 		if s != nil {
 			store(s, v)
@@ -195,29 +198,62 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 			return nil
 		}
 	}
-	return q.putSlow(ctx, v)
+	if b, ok := viewOf(v); ok && q.contents.codec == nil {
+		return q.q.put(ctx, b)
+	}
+	return q.putEncoded(ctx, v)
+}
+
+func (q *Queue[T]) putEncoded(ctx context.Context, v T) error {
+	m, err := q.encode(&v)
+	if err == nil {
+		err = q.q.put(ctx, m.b)
+	}
+	m.free()
+	return err
 }
 
 // TryPut is Put without waiting: ErrFull if there is no room, ErrBusy if that
 // depends on what another process has begun and not finished for 100 µs.
 func (q *Queue[T]) TryPut(v T) error {
-	p := q.putter(v)
-	defer p.drop()
-	r, err := q.q.attempt(&p.waiter)
-	return p.end(r, err)
+	if q.contents.form == inSlot {
+		if s, w, _ := q.q.claimPutFast(); s != nil {
+			store(s, v)
+			s.meta = q.meta
+			if !q.q.commitFast(s, w) {
+				return shm.ErrClosed
+			}
+			return nil
+		}
+	}
+	if b, ok := viewOf(v); ok && q.contents.codec == nil {
+		return q.q.tryPut(b)
+	}
+	return q.tryPutEncoded(v)
+}
+
+func (q *Queue[T]) tryPutEncoded(v T) error {
+	m, err := q.encode(&v)
+	if err == nil {
+		err = q.q.tryPut(m.b)
+	}
+	m.free()
+	return err
 }
 
 // Get removes the oldest item and returns it. It waits while there is none.
 //
 // What Get has returned is gone from the queue; an item that must survive the
-// death of its consumer is taken by Receive.
+// death of its consumer is taken by Receive. On a Joinable queue Get keeps a lease
+// until TaskDone.
 //
 // Errors: ErrClosed, which is io.EOF, when the queue is closed and nothing is
-// left that could come back; ErrEmpty joined with ctx's error when ctx is done
-// before there is an item; ErrCorrupt; shm.ErrClosed when this process closes
-// the queue.
-func (q *Queue[T]) Get(ctx context.Context) (T, error) {
-	if q.fixed {
+// left that could come back; ErrAbandoned if it was closed by the death of its
+// last producer; ErrEmpty joined with ctx's error when ctx is done before there
+// is an item; ErrCorrupt, or the codec's error, for this one message, which is
+// lost; shm.ErrClosed when this process closes the queue.
+func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
+	if q.contents.form == inSlot && q.q.geo.rules&ruleJoinable == 0 {
 		s, w := q.q.claimGetFast()
 		if s == nil && ctx.Err() == nil {
 			s, w = q.q.againGet()
@@ -230,17 +266,81 @@ func (q *Queue[T]) Get(ctx context.Context) (T, error) {
 			return v, nil
 		}
 	}
-	g := q.getter()
-	err := q.q.await(ctx, &g.waiter)
-	return g.value, err
+	if q.q.geo.rules&ruleJoinable != 0 {
+		return q.getTask(q.Receive(ctx))
+	}
+	if q.contents.form != inSlot {
+		if v, ok, err := q.getQuick(); ok {
+			return v, err
+		}
+	}
+	return q.getSlow(ctx)
+}
+
+func (q *Queue[T]) getSlow(ctx context.Context) (v T, err error) {
+	r := receiver{q: q.q, read: func(b []byte) { v, err = q.decode(b) }}
+	if e := q.q.receive(ctx, &r); e != nil {
+		return v, e
+	}
+	return v, err
+}
+
+// getQuick gets a message with a length of its own, if nothing is in the way.
+func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
+	c := q.q
+	if c.geo.tryMost != 0 || c.seg.Closed() {
+		return v, false, nil
+	}
+	s, w := c.claimGetFast()
+	if s == nil {
+		return v, false, nil
+	}
+	m := s.meta
+	if _, elsewhere := metaBlock(m); !elsewhere && uint64(metaSize(m)) <= c.geo.inline {
+		v, err = q.decode(c.inlineData(s)[:metaSize(m)])
+		if !c.releaseFast(s, w) {
+			err = shm.ErrClosed
+		}
+		return v, true, err
+	}
+	d, _, err := c.describe(delivery{claim: claim{slot: s, lap: lapOf(w), word: w | c.reading}})
+	if err == nil {
+		if e := c.consume(d, func(b []byte) { v, err = q.decode(b) }); e != nil {
+			err = e
+		}
+	}
+	return v, true, err
 }
 
 // TryGet is Get without waiting: ErrEmpty if there is no item, ErrBusy if that
 // depends on what another process has begun and not finished for 100 µs.
-func (q *Queue[T]) TryGet() (T, error) {
-	g := q.getter()
-	r, err := q.q.attempt(&g.waiter)
-	return g.value, g.end(r, err)
+func (q *Queue[T]) TryGet() (v T, err error) {
+	if q.q.geo.rules&ruleJoinable != 0 {
+		return q.getTask(q.TryReceive())
+	}
+	if q.contents.form == inSlot {
+		if s, w := q.q.claimGetFast(); s != nil {
+			v := load[T](s)
+			if !q.q.releaseFast(s, w) {
+				return v, shm.ErrClosed
+			}
+			return v, nil
+		}
+	}
+	if q.contents.form != inSlot {
+		if v, ok, err := q.getQuick(); ok {
+			return v, err
+		}
+	}
+	return q.tryGetSlow()
+}
+
+func (q *Queue[T]) tryGetSlow() (v T, err error) {
+	r := receiver{q: q.q, read: func(b []byte) { v, err = q.decode(b) }}
+	if e := q.q.tryReceive(&r); e != nil {
+		return v, e
+	}
+	return v, err
 }
 
 // All returns the items as they come, until the queue is closed and drained or
@@ -262,6 +362,8 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 func (q *Queue[T]) Len() int { return q.q.length() }
 
 // Cap returns the capacity.
+// A queue of capacity 0, which grows, has room for at most so many items; its
+// bytes run out before.
 func (q *Queue[T]) Cap() int { return int(q.q.geo.capacity) }
 
 // Empty reports whether no item waits to be delivered.
@@ -287,7 +389,14 @@ func (q *Queue[T]) CloseSend() error {
 // Close lets go of the queue in this process. Calls of this process that wait
 // return shm.ErrClosed; items it has leased and not done are delivered to others.
 // Everybody else goes on. It may be called again.
-func (q *Queue[T]) Close() error { return q.q.seg.Close() }
+func (q *Queue[T]) Close() error {
+	q.q.lettersMu.Lock()
+	if l := q.q.letterCore; l != nil {
+		l.seg.Close()
+	}
+	q.q.lettersMu.Unlock()
+	return q.q.seg.Close()
+}
 
 // Segment returns the segment that the queue lives in.
 func (q *Queue[T]) Segment() *shm.Segment { return q.q.seg }
@@ -301,17 +410,22 @@ func (q *Queue[T]) MarshalBinary() ([]byte, error) {
 }
 
 // UnmarshalBinary makes q a handle of the queue that b refers to. The error is a
-// *shm.HandleError, which wraps a *shm.LayoutError if that is no queue of T.
+// *shm.HandleError, which wraps a *shm.LayoutError if that is no queue of T. A
+// queue with a codec of its own needs a q that was made by WithCodecOf.
 func (q *Queue[T]) UnmarshalBinary(b []byte) error {
-	t, err := typeOf[T]()
+	o := makeOptions(nil)
+	if c := q.contents.codec; c != nil {
+		o.codec = c
+	}
+	t, err := contentsOf[T](o)
 	if err != nil {
 		return err
 	}
-	s, err := shm.Decode(b, t.segment(makeOptions(nil), 0)...)
+	s, err := shm.Decode(b, t.segment(o, 0)...)
 	if err != nil {
 		return err
 	}
-	n, err := in[T](s)
+	n, err := in(t, s)
 	if err != nil {
 		s.Close()
 		return err

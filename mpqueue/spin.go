@@ -26,7 +26,7 @@ type spinner struct {
 }
 
 const (
-	spinMin = 1 * time.Microsecond
+	spinMin = 5 * time.Microsecond // a sleep and a wake cost more than that
 	spinMax = 20 * time.Microsecond
 	lagMin  = 8
 	lagMax  = 128 // about 2 µs

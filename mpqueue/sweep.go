@@ -69,10 +69,13 @@ func sweep(s *shm.Segment, dead shm.Token) {
 	q.eachBlock(func(id blockID, b *block) { q.sweepOwned(o, id, b) })
 	q.sweepChunks(o)
 	q.orphans.Add(1)
+	s.Cell(dead.Slot(), cellReserved).Store(0)
+	q.sweepProducers(dead)
 	// The last who wait for its leases look when they are no longer counted.
 	s.Cell(dead.Slot(), cellLeases).Store(0)
 	signalAll(&q.notEmpty)
 	signalAll(&q.notFull)
+	signalAll(&q.idle)
 }
 
 // home returns the word of the slot that b's message was put into, and whether
@@ -93,6 +96,7 @@ func (q *core) sweepHeld(o owner, id blockID, b *block) {
 	}
 	_, sw, same, refers := q.home(id, b)
 	switch reads := same && stateOf(sw) == reading && wordOwner(sw) == o; {
+	case reads && refers && q.geo.rules&ruleAtMostOnce != 0: // see sweepDropped
 	case reads && refers: // the slot still has it: queued again
 		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOwned))
 	case reads: // a copy of what the slot still has
@@ -112,11 +116,43 @@ func (q *core) sweepSlot(o owner, s *slot) {
 	}
 	switch stateOf(w) {
 	case writing:
-		s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free))
+		if s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free)) {
+			q.aborted.Add(1)
+		}
 	case reading:
+		if q.geo.rules&ruleAtMostOnce != 0 {
+			q.sweepDropped(o, s, w)
+			return
+		}
 		s.meta = moreTries(s.meta)
 		s.word.CompareAndSwap(w, makeWord(lapOf(w), 0, orphan))
 	}
+}
+
+// sweepDropped lets the message that the dead one was reading go with it: its
+// block, if it has one, is marked as taken by the dead before the slot is free,
+// so that whoever has to begin again finds it by its owner.
+func (q *core) sweepDropped(o owner, s *slot, w uint64) {
+	id, elsewhere := metaBlock(s.meta)
+	b := q.block(id)
+	if elsewhere && b != nil {
+		if bw := b.word.Load(); stateOf(bw) == bOwned && b.pos.Load() == q.positionOf(s, w) {
+			b.word.CompareAndSwap(bw, makeWord(lapOf(bw), o, bTaken))
+		}
+	}
+	if !s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free)) || !elsewhere || b == nil {
+		return
+	}
+	if bw := b.word.Load(); stateOf(bw) == bTaken && wordOwner(bw) == o {
+		b.word.CompareAndSwap(bw, makeWord(lapOf(bw)+1, 0, bFree))
+	}
+}
+
+// positionOf returns the position that slot word w of s stands for, near the head.
+func (q *core) positionOf(s *slot, w uint64) uint64 {
+	h := q.control.head.Load()
+	_, lap := q.geo.locate(h)
+	return (lap+uint64(lapsAhead(w, lap)))*q.geo.capacity + q.indexOf(s)
 }
 
 func (q *core) sweepOwned(o owner, id blockID, b *block) {

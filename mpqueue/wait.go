@@ -84,34 +84,38 @@ func awake(word *atomic.Uint32) {
 	}
 }
 
-// waiter is one blocked call: what to try, and where to sleep meanwhile.
+// waiter is one blocked call: what to do, and where to sleep meanwhile.
 type waiter struct {
 	word *atomic.Uint32
 	spin *spinner
+	op   operation
+	why  error // to join with the context's
+}
+
+// operation is a put or a get.
+type operation interface {
 	// try does the operation if it can. If not, it returns the word of the
 	// slot in the way; an unfinished operation of a dead process there is
 	// recovered.
-	try func() (word uint64, r outcome, err error)
+	try() (word uint64, r outcome, err error)
 	// more reports whether another sleeper would find something to do.
-	more func() bool
-	// why is the error to join with the context's.
-	why error
+	more() bool
 }
 
 // await tries until it succeeds, the queue is closed, or ctx is done. A context
 // that is done already means one try.
 func (q *core) await(ctx context.Context, w *waiter) error {
-	word, r, err := w.try()
+	word, r, err := w.op.try()
 	if err != nil || r == claimed || r == closed {
-		return endOf(r, err)
+		return q.endOf(r, err)
 	}
 	var last = r
 	look := func() bool {
-		word, r, err = w.try()
+		word, r, err = w.op.try()
 		return err != nil || r == claimed || r == closed
 	}
 	if ctx.Err() == nil && w.spin.look(look) {
-		return endOf(r, err)
+		return q.endOf(r, err)
 	}
 	if err := q.seg.Lead(ctx, w.word); err != nil {
 		return q.gaveUp(w, err)
@@ -136,6 +140,9 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 			}
 		}
 		again = 0
+		if last == empty {
+			q.giveBack()
+		}
 		reason := q.seg.Sleep(ctx, w.word, v, blocker)
 		awake(w.word)
 		switch reason {
@@ -156,10 +163,10 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		}
 		break
 	}
-	if w.more() {
+	if w.op.more() {
 		q.signal(w.word)
 	}
-	return endOf(r, err)
+	return q.endOf(r, err)
 }
 
 func setWaited(word *atomic.Uint32) uint32 {
@@ -177,17 +184,25 @@ func (q *core) gaveUp(w *waiter, err error) error {
 	if errors.Is(err, shm.ErrClosed) {
 		return err
 	}
-	if w.more() {
+	if w.op.more() {
 		q.signal(w.word)
 	}
 	return errors.Join(w.why, err)
 }
 
-func endOf(r outcome, err error) error {
+func (q *core) endOf(r outcome, err error) error {
 	if err == nil && r == closed {
-		return ErrClosed
+		return q.endError()
 	}
 	return err
+}
+
+// endError is the error at the end of the queue.
+func (q *core) endError() error {
+	if q.abandoned.Load() != 0 {
+		return ErrAbandoned
+	}
+	return ErrClosed
 }
 
 // lookAgain is how often in a row a waiter looks again because the one in its way
@@ -227,7 +242,7 @@ const tryFor = 100 * time.Microsecond
 // attempt tries for a moment, and reports busy if an unfinished operation of a
 // living process stands in the way all the time.
 func (q *core) attempt(w *waiter) (outcome, error) {
-	word, r, err := w.try()
+	word, r, err := w.op.try()
 	if r != busy || err != nil {
 		return r, err
 	}
@@ -236,7 +251,7 @@ func (q *core) attempt(w *waiter) (outcome, error) {
 			q.seg.Sweep()
 		}
 		shm.Pause(10)
-		word, r, err = w.try()
+		word, r, err = w.op.try()
 	}
 	return r, err
 }

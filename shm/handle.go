@@ -215,6 +215,15 @@ func (s *Segment) MarshalBinary() ([]byte, error) {
 	return s.ref().append(nil), nil
 }
 
+// Reference is MarshalBinary for a handle that is written down, not sent: nothing
+// keeps the segment open for who may read it.
+func (s *Segment) Reference() ([]byte, error) {
+	if s.core == nil || s.Closed() {
+		return nil, wrap("reference", "", ErrClosed)
+	}
+	return s.ref().append(nil), nil
+}
+
 // UnmarshalBinary makes s a handle of the segment that b refers to, and attaches
 // this process to it. The error is a *HandleError.
 func (s *Segment) UnmarshalBinary(b []byte) error { return s.unmarshal(b) }

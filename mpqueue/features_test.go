@@ -1,0 +1,505 @@
+package mpqueue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"shmkit/mpqueue"
+	"shmkit/procs/procstest"
+	"shmkit/shm"
+)
+
+type order struct {
+	Name  string
+	Lines []string
+	Next  *order
+}
+
+func TestCodecs(t *testing.T) {
+	want := order{"Alex", []string{"包子", "粥"}, &order{Name: "Egon"}}
+	for name, opt := range map[string]mpqueue.Option{"gob": mpqueue.WithCodec(mpqueue.Gob[order]()), "json": mpqueue.WithCodec(mpqueue.JSON[order]())} {
+		q := newQueue[order](t, 2, opt)
+		if err := q.Put(background, want); err != nil {
+			t.Fatal(name, err)
+		}
+		got, err := q.Get(background)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s: %+v, %v", name, got, err)
+		}
+	}
+	q := newQueue[*order](t, 2) // gob without being told
+	if err := q.Put(background, &want); err != nil {
+		t.Fatal(err)
+	}
+	i, err := q.Receive(background)
+	if err != nil || !reflect.DeepEqual(i.Value(), &want) {
+		t.Fatal(i, err)
+	}
+	i.Done()
+	if _, err := mpqueue.New[chan int](1); err == nil {
+		t.Fatal("a channel was accepted")
+	}
+	if _, err := mpqueue.New[struct{ F func() }](1); err == nil || !strings.Contains(err.Error(), ".F") {
+		t.Fatal(err)
+	}
+}
+
+// failing is a codec that fails on demand.
+type failing struct{}
+
+func (failing) Append(b []byte, v int) ([]byte, error) {
+	if v < 0 {
+		return b, errors.New("negative")
+	}
+	return append(b, byte(v)), nil
+}
+
+func (failing) Decode(b []byte) (int, error) {
+	if b[0] == 13 {
+		return 0, errors.New("unlucky")
+	}
+	return int(b[0]), nil
+}
+
+func TestFailingCodec(t *testing.T) {
+	q := newQueue[int](t, 2, mpqueue.WithCodec[int](failing{}))
+	if err := q.Put(background, -1); err == nil || !strings.Contains(err.Error(), "negative") {
+		t.Fatal(err)
+	}
+	q.Put(background, 13)
+	q.Put(background, 7)
+	if _, err := q.Get(background); err == nil || !strings.Contains(err.Error(), "unlucky") {
+		t.Fatal(err)
+	}
+	if v, err := q.Get(background); v != 7 || err != nil {
+		t.Fatal(v, err)
+	}
+	q.Put(background, 13)
+	if _, err := q.Receive(background); err == nil {
+		t.Fatal("received what cannot be decoded")
+	}
+	if n := q.Len(); n != 0 {
+		t.Fatal(n)
+	}
+}
+
+type point struct{ X, Y int }
+
+func init() { mpqueue.RegisterType[point]() }
+
+func TestAny(t *testing.T) {
+	q := newQueue[any](t, 64)
+	values := []any{
+		nil, true, 1, int8(-2), uint64(1 << 63), 2.5, float32(1.5), complex(1, 2), "first", []byte("bytes"), "",
+		time.Unix(1, 2).UTC(), []any{1, "a", nil, []int{1, 2}}, map[string]any{"count": 3}, []string{"a", "b"},
+		map[int]string{1: "x"}, [][]float64{{1}, {}}, point{1, 2}, []point{{3, 4}}, map[string]point{"p": {5, 6}},
+	}
+	for _, v := range values {
+		if err := q.Put(background, v); err != nil {
+			t.Fatalf("%#v: %v", v, err)
+		}
+	}
+	for _, want := range values {
+		got, err := q.Get(background)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %#v, %v, want %#v", got, err, want)
+		}
+	}
+	type unknown struct{ A int }
+	if err := q.Put(background, unknown{1}); err == nil || !strings.Contains(err.Error(), "RegisterType") {
+		t.Fatal(err)
+	}
+	if err := q.Put(background, []any{1, make(chan int)}); err == nil {
+		t.Fatal("a channel was accepted")
+	}
+}
+
+func TestReserve(t *testing.T) {
+	q := newQueue[[]byte](t, 2)
+	for _, n := range []int{0, 10, 112, 113, 5000, 200000} {
+		s, err := q.ReserveSize(background, n)
+		if err != nil {
+			t.Fatal(n, err)
+		}
+		for i := range s.Bytes() {
+			s.Bytes()[i] = byte(i)
+		}
+		if err := s.Commit(); err != nil {
+			t.Fatal(n, err)
+		}
+		b, err := q.Get(background)
+		if err != nil || len(b) != n || n > 0 && b[n-1] != byte(n-1) {
+			t.Fatal(n, len(b), err)
+		}
+	}
+	a, err := q.ReserveSize(background, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := q.ReserveSize(background, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.TryPut(nil); err != mpqueue.ErrFull {
+		t.Fatal("reservations count:", err)
+	}
+	a.Abort()
+	a.Abort()
+	if err := q.TryPut([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.TryPut(nil); err != mpqueue.ErrFull {
+		t.Fatal(err)
+	}
+	if err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	mustPanic(t, "committed or aborted", func() { b.Commit() })
+	q.Get(background)
+	q.Get(background)
+	boom := errors.New("boom")
+	if err := q.Write(background, 10, func([]byte) error { return boom }); err != boom {
+		t.Fatal(err)
+	}
+	mustPanic(t, "boom", func() { q.Write(background, 10, func([]byte) error { panic("boom") }) })
+	if s := q.Stats(); s.Reserved != 0 || s.Len != 0 {
+		t.Fatalf("%+v", s)
+	}
+	p := newQueue[point](t, 1)
+	s, err := p.Reserve(background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*s.Value() = point{3, 4}
+	if err := s.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := p.Get(background); v != (point{3, 4}) || err != nil {
+		t.Fatal(v, err)
+	}
+}
+
+func mustPanic(t *testing.T, want string, f func()) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), want) {
+			t.Fatalf("panic %v, want %q", r, want)
+		}
+	}()
+	f()
+}
+
+func TestBatch(t *testing.T) {
+	q := newQueue[int](t, 4)
+	go func() {
+		if n, err := q.PutBatch(background, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}); n != 10 || err != nil {
+			t.Error(n, err)
+		}
+		q.CloseSend()
+	}()
+	next := 0
+	dst := make([]int, 3)
+	for {
+		n, err := q.GetBatch(background, dst)
+		for _, v := range dst[:n] {
+			if v != next {
+				t.Fatalf("got %d, want %d", v, next)
+			}
+			next++
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if next != 10 {
+		t.Fatal(next)
+	}
+}
+
+func TestJoinable(t *testing.T) {
+	q := newQueue[int](t, 8, mpqueue.Joinable())
+	if err := q.Join(background); err != nil {
+		t.Fatal(err)
+	}
+	mustPanic(t, "TaskDone", q.TaskDone)
+	for i := range 5 {
+		q.Put(background, i)
+	}
+	var done atomic.Int32
+	for range 5 {
+		go func() {
+			q.Get(background)
+			done.Add(1)
+			q.TaskDone()
+		}()
+	}
+	if err := q.Join(background); err != nil || done.Load() != 5 {
+		t.Fatal(err, done.Load())
+	}
+	q.Put(background, 1)
+	q.Get(background)
+	ctx, cancel := context.WithTimeout(background, 10*time.Millisecond)
+	defer cancel()
+	if err := q.Join(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	q.TaskDone()
+	mustPanic(t, "not Joinable", newQueue[int](t, 1).TaskDone)
+}
+
+type workArgs struct {
+	Queue  *mpqueue.Queue[int]
+	Letter *mpqueue.Queue[int]
+	Ready  *shm.Object[atomic.Int32]
+}
+
+// taker gets an item and never finishes it.
+var taker = procstest.Role("taker", func(ctx context.Context, a workArgs) error {
+	if _, err := a.Queue.Get(ctx); err != nil {
+		return err
+	}
+	a.Ready.Value().Add(1)
+	<-ctx.Done()
+	return nil
+})
+
+var leaser = procstest.Role("leaser", func(ctx context.Context, a workArgs) error {
+	if _, err := a.Queue.Receive(ctx); err != nil {
+		return err
+	}
+	a.Ready.Value().Add(1)
+	<-ctx.Done()
+	return nil
+})
+
+var registered = procstest.Role("registered", func(ctx context.Context, a workArgs) error {
+	p, err := a.Queue.Producer()
+	if err != nil {
+		return err
+	}
+	if err := p.Put(ctx, 42); err != nil {
+		return err
+	}
+	a.Ready.Value().Add(1)
+	<-ctx.Done()
+	return nil
+})
+
+func counter(t *testing.T) *shm.Object[atomic.Int32] {
+	t.Helper()
+	o, err := shm.New[atomic.Int32]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { o.Close() })
+	return o
+}
+
+func until(t *testing.T, o *shm.Object[atomic.Int32], n int32) {
+	t.Helper()
+	for begin := time.Now(); o.Value().Load() < n; time.Sleep(time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("nothing happens")
+		}
+	}
+}
+
+// TestJoinDeath kills a process between Get and TaskDone: Join must wait for the
+// item to be done by another.
+func TestJoinDeath(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	q, ready := newQueue[int](t, 8, mpqueue.Joinable()), counter(t)
+	q.Put(background, 7)
+	p := taker.Start(t, workArgs{Queue: q, Ready: ready})
+	until(t, ready, 1)
+	p.Kill()
+	joined := make(chan error)
+	go func() { joined <- q.Join(background) }()
+	v, err := q.Get(background)
+	if err != nil || v != 7 {
+		t.Fatal(v, err)
+	}
+	select {
+	case err := <-joined:
+		t.Fatal("Join returned early:", err)
+	default:
+	}
+	q.TaskDone()
+	if err := <-joined; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDeadLetter kills consumers of one item until it is given up.
+func TestDeadLetter(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	letters, ready := newQueue[int](t, 8), counter(t)
+	q := newQueue[int](t, 8, mpqueue.WithMaxDeliveries(2), mpqueue.WithDeadLetter(letters))
+	q.Put(background, 13)
+	for n := range int32(2) {
+		p := leaser.Start(t, workArgs{Queue: q, Ready: ready})
+		until(t, ready, n+1)
+		p.Kill()
+		p.Wait()
+	}
+	q.Put(background, 14)
+	if v, err := q.Get(background); v != 14 || err != nil {
+		t.Fatal(v, err)
+	}
+	if v, err := letters.Get(background); v != 13 || err != nil {
+		t.Fatal(v, err)
+	}
+	mustPanic(t, "WithDeadLetter", func() { mpqueue.New[string](1, mpqueue.WithDeadLetter(letters)) })
+}
+
+func TestAtMostOnce(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	q, ready := newQueue[int](t, 8, mpqueue.WithDelivery(mpqueue.AtMostOnce)), counter(t)
+	q.Put(background, 1)
+	p := leaser.Start(t, workArgs{Queue: q, Ready: ready})
+	until(t, ready, 1)
+	p.Kill()
+	p.Wait()
+	q.Put(background, 2)
+	if v, err := q.Get(background); v != 2 || err != nil {
+		t.Fatal(v, err)
+	}
+}
+
+func TestProducers(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	q, ready := newQueue[int](t, 8), counter(t)
+	p := registered.Start(t, workArgs{Queue: q, Ready: ready})
+	until(t, ready, 1)
+	p.Kill()
+	if v, err := q.Get(background); v != 42 || err != nil {
+		t.Fatal(v, err)
+	}
+	if _, err := q.Get(background); err != mpqueue.ErrAbandoned || errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	q = newQueue[int](t, 8)
+	a, err := q.Producer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := q.Producer()
+	a.Close()
+	if err := b.Put(background, 1); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	b.Close()
+	if v, err := q.Get(background); v != 1 || err != nil {
+		t.Fatal(v, err)
+	}
+	if _, err := q.Get(background); err != mpqueue.ErrClosed {
+		t.Fatal(err)
+	}
+	if _, err := q.Producer(); err != mpqueue.ErrClosed {
+		t.Fatal(err)
+	}
+}
+
+// TestGrowing fills a queue without a capacity to its budget, drains it and looks
+// at the memory that it holds.
+func TestGrowing(t *testing.T) {
+	q := newQueue[[]byte](t, 0, mpqueue.WithMaxBytes(16<<20))
+	b := make([]byte, 60000)
+	n := 0
+	for ; q.TryPut(b) == nil; n++ {
+		if n > 1000 {
+			t.Fatal("no bound")
+		}
+	}
+	full := blocks(t, q.Segment())
+	for range n {
+		if _, err := q.Get(background); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(background, 20*time.Millisecond)
+	defer cancel()
+	q.Get(ctx) // sleeps, and gives back before
+	left := blocks(t, q.Segment())
+	t.Logf("%d messages of 60 kB in 16 MiB: %d kB of memory, %d kB when drained", n, full/2, left/2)
+	if n < 200 || full < 2*12<<10 || left > 2*4<<10 {
+		t.Error("not bounded, or not given back")
+	}
+	small := newQueue[point](t, 0)
+	for i := range 3000 {
+		if err := small.TryPut(point{i, -i}); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	for i := range 3000 {
+		if v, err := small.Get(background); v != (point{i, -i}) || err != nil {
+			t.Fatal(v, err)
+		}
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	for _, n := range []int{-1, 1<<30 + 1} {
+		if _, err := mpqueue.New[int](n); err == nil {
+			t.Errorf("capacity %d accepted", n)
+		}
+	}
+	q := newQueue[int](t, 1)
+	q.Put(background, 1)
+	i, err := q.Receive(background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Done()
+	mustPanic(t, "done", func() { i.Value() })
+	mustPanic(t, "done", func() { i.Bytes() })
+	mustPanic(t, "ReserveSize", func() { q.ReserveSize(background, 1) })
+	c, err := mpqueue.New[int](1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	c.Close()
+	if err := c.Put(background, 1); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+	if _, err := c.Get(background); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+	if err := c.CloseSend(); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+	if _, err := c.MarshalBinary(); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	if shm.RaceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	q := newQueue[message64](t, 8)
+	if n := testing.AllocsPerRun(100, func() { q.Put(background, message64{}); q.Get(background); q.TryPut(message64{}); q.TryGet() }); n != 0 {
+		t.Errorf("%v allocations for fixed messages", n)
+	}
+	s := newQueue[[]byte](t, 8)
+	b, large := make([]byte, 64), make([]byte, 4096)
+	if n := testing.AllocsPerRun(100, func() { s.Put(background, b); s.Get(background) }); n > 1 {
+		t.Errorf("%v allocations for 64 bytes, want that of the result", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Put(background, large); s.Get(background) }); n > 1 {
+		t.Errorf("%v allocations for 4096 bytes, want that of the result", n)
+	}
+}

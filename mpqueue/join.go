@@ -1,0 +1,113 @@
+package mpqueue
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"shmkit/shm"
+)
+
+// tasks are the items of a Joinable queue that Get has returned in this process
+// and TaskDone has not been called for, oldest first.
+type tasks struct {
+	mu   sync.Mutex
+	open []leased
+}
+
+// getTask turns what Receive returned into what Get returns.
+func (q *Queue[T]) getTask(i *Item[T], err error) (v T, _ error) {
+	if err != nil {
+		return v, err
+	}
+	t := &q.q.tasks
+	t.mu.Lock()
+	t.open = append(t.open, i.leased)
+	t.mu.Unlock()
+	return i.Value(), nil
+}
+
+// TaskDone says that the oldest item that Get has returned in this process is
+// dealt with. Items of Receive are counted by their Done. Items of a process that
+// dies before are delivered again, so Join neither hangs nor returns early. It
+// panics if Get has returned none, or the queue is not Joinable.
+func (q *Queue[T]) TaskDone() {
+	if q.q.geo.rules&ruleJoinable == 0 {
+		panic("mpqueue: TaskDone on a queue that is not Joinable")
+	}
+	t := &q.q.tasks
+	t.mu.Lock()
+	if len(t.open) == 0 {
+		t.mu.Unlock()
+		panic("mpqueue: TaskDone without an item that Get has returned in this process")
+	}
+	l := t.open[0]
+	t.open = t.open[1:]
+	t.mu.Unlock()
+	if l.block != nil && !q.q.seg.Closed() {
+		q.q.unlease(l.block, l.word, false)
+	}
+}
+
+// Join waits until every item that has been put is dealt with: Python's join. It
+// returns ctx's error, or shm.ErrClosed. It panics if the queue is not Joinable.
+func (q *Queue[T]) Join(ctx context.Context) error {
+	if q.q.geo.rules&ruleJoinable == 0 {
+		panic("mpqueue: Join on a queue that is not Joinable")
+	}
+	c := q.q
+	for {
+		v := setWaited(&c.idle)
+		if c.finished() {
+			return nil
+		}
+		switch c.seg.Sleep(ctx, &c.idle, v, 0) {
+		case shm.Cancelled:
+			if c.finished() {
+				return nil
+			}
+			return errors.Join(errors.New("mpqueue: join"), ctx.Err())
+		case shm.Closed:
+			return shm.ErrClosed
+		case shm.Timeout:
+			c.seg.Sweep()
+		}
+	}
+}
+
+// finished reports whether at some moment of the call no item was in the queue,
+// leased, or to be delivered again: the ring was empty, then nothing was out of
+// it, and nothing has been put in between.
+func (q *core) finished() bool {
+	end := q.claimedEnd()
+	if p, _, _ := q.unreleased(end); p != end {
+		return false
+	}
+	if q.reserved() != 0 {
+		return false
+	}
+	if out, _ := q.countLeases(); out != 0 {
+		return false
+	}
+	return q.claimedEnd() == end
+}
+
+// claimedEnd returns the first position that no producer has claimed.
+func (q *core) claimedEnd() uint64 {
+	p := q.tail.Load()
+	if h := q.control.tail.Load(); int64(h-p) > 0 {
+		p = h
+	}
+	for {
+		i, lap := q.geo.locate(p)
+		w := q.slot(i).word.Load()
+		d := lapsAhead(w, lap)
+		if d < 0 || d == 0 && (stateOf(w) == free || stateOf(w) == sealed) {
+			return p
+		}
+		if d > 1 {
+			p += uint64(d-1) * q.geo.capacity
+		}
+		p++
+	}
+}

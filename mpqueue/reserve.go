@@ -1,0 +1,194 @@
+package mpqueue
+
+import (
+	"context"
+	"fmt"
+
+	"shmkit/shm"
+)
+
+// Slot is a reserved place for one message, to be written in place: in the
+// queue's own memory if the message is a large one. It counts against the
+// capacity until Commit or Abort. A Slot belongs to one goroutine.
+type Slot[T any] struct {
+	q    *Queue[T]
+	ctx  context.Context // of the reservation; bounds Commit
+	id   blockID
+	data []byte
+	held bool
+}
+
+// Reserve reserves a place for a T that is free of pointers. It waits like Put and
+// returns the same errors. It panics for other T; see ReserveSize.
+func (q *Queue[T]) Reserve(ctx context.Context) (*Slot[T], error) {
+	if q.contents.form != inSlot && (q.contents.form != asBytes || q.contents.layout.Size == 0) {
+		panic("mpqueue: Reserve of a type without a fixed size; use ReserveSize")
+	}
+	return q.reserve(ctx, q.contents.layout.Size)
+}
+
+// ReserveSize reserves a place for a message of up to n bytes, in a queue of
+// string or []byte. It waits like Put and returns the same errors; ErrTooLarge if
+// the arena has no n bytes. It panics if n is negative or T is of another kind.
+func (q *Queue[T]) ReserveSize(ctx context.Context, n int) (*Slot[T], error) {
+	if n < 0 || q.contents.form != asBytes || q.contents.layout.Size != 0 {
+		panic(fmt.Sprintf("mpqueue: ReserveSize(%d) in a queue of %s", n, q.contents.layout.Type))
+	}
+	return q.reserve(ctx, n)
+}
+
+func (q *Queue[T]) reserve(ctx context.Context, n int) (*Slot[T], error) {
+	r := &reserver{q: q.q, n: n}
+	if err := q.q.await(ctx, &waiter{word: &q.q.notFull, spin: &q.q.spinPut, op: r, why: ErrFull}); err != nil {
+		return nil, err
+	}
+	return &Slot[T]{q: q, ctx: ctx, id: r.id, data: r.data[:n], held: true}, nil
+}
+
+// Write reserves n bytes, lets f write them, and commits; an error or a panic of
+// f gives the place back. It waits like Put and returns the same errors, or f's.
+func (q *Queue[T]) Write(ctx context.Context, n int, f func([]byte) error) error {
+	s, err := q.ReserveSize(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer s.Abort() // nothing, after Commit
+	if err := f(s.Bytes()); err != nil {
+		return err
+	}
+	return s.Commit()
+}
+
+// reserver is one reservation: a block, and the right to a place in the ring.
+type reserver struct {
+	q    *core
+	n    int
+	id   blockID
+	data []byte
+}
+
+func (r *reserver) try() (uint64, outcome, error) {
+	q := r.q
+	if q.seg.Closed() {
+		return 0, full, shm.ErrClosed
+	}
+	if q.control.closed.Load() != 0 {
+		return 0, closed, nil
+	}
+	if err := q.startLeasing(); err != nil {
+		return 0, full, err
+	}
+	// Counted first, looked at then: two that come at once may both give way,
+	// but never both stay.
+	q.cell(cellReserved).Add(1)
+	q.reserves.Add(1)
+	end := q.claimedEnd()
+	h, s, w := q.unreleased(end)
+	if end-h+q.outside() > q.geo.capacity {
+		r.giveUp()
+		if h != end && s != nil && (stateOf(w) == reading || stateOf(w) == writing) {
+			return w, busy, nil
+		}
+		return w, full, nil
+	}
+	var err error
+	if uint64(r.n) > q.geo.inline {
+		r.id, err = q.alloc(r.n)
+	} else {
+		r.id, err = q.allocLease()
+	}
+	if err == nil {
+		if r.data, err = q.room(r.id); err == nil && len(r.data) < r.n {
+			err = corrupt("the room of block", uint64(r.id), uint64(len(r.data)))
+		}
+	}
+	if err != nil {
+		r.giveUp()
+		if err == errNoRoom {
+			return 0, full, nil
+		}
+		return 0, full, err
+	}
+	return 0, claimed, nil
+}
+
+func (r *reserver) giveUp() { r.q.cell(cellReserved).Add(^uint32(0)) }
+
+func (r *reserver) more() bool { return r.q.writable() }
+
+// Bytes returns the memory to write to, as long as was asked for. It holds what
+// was there before.
+func (s *Slot[T]) Bytes() []byte {
+	s.check("Bytes")
+	return s.data
+}
+
+// Value returns the T to write to, in a queue of a T free of pointers.
+func (s *Slot[T]) Value() *T {
+	s.check("Value")
+	if s.q.contents.layout.Size == 0 && s.q.contents.form != inSlot {
+		panic("mpqueue: Value of a Slot of bytes")
+	}
+	return view[T](s.data)
+}
+
+func (s *Slot[T]) check(op string) {
+	if !s.held {
+		panic("mpqueue: " + op + " of a Slot that is committed or aborted")
+	}
+}
+
+// Resize makes the message n bytes long, at most as many as were reserved, or it
+// panics.
+func (s *Slot[T]) Resize(n int) {
+	s.check("Resize")
+	if n < 0 || n > len(s.data) {
+		panic(fmt.Sprintf("mpqueue: Resize(%d) of a Slot of %d bytes", n, len(s.data)))
+	}
+	s.data = s.data[:n]
+}
+
+// Commit puts the message. There is room for it; Commit waits only for operations
+// of others in progress, as long as the context of the reservation allows. With
+// an error the message has not been put, and the place is given back: ErrClosed
+// after CloseSend. A second Commit, or one after Abort, panics.
+func (s *Slot[T]) Commit() error {
+	s.check("Commit")
+	q := s.q.q
+	s.held = false
+	if q.seg.Closed() {
+		return shm.ErrClosed
+	}
+	b := q.block(s.id)
+	op := &sender{q: q, b: s.data, mine: true}
+	if uint64(s.id) >= uint64(len(q.leases)) {
+		// It is where it will be read: nothing is copied.
+		b.size, b.tries = uint32(len(s.data)), 0
+		op.id, op.blk = s.id, b
+	}
+	err := q.await(s.ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: op, why: ErrFull})
+	if q.seg.Closed() {
+		return shm.ErrClosed
+	}
+	if op.blk != nil || uint64(s.id) < uint64(len(q.leases)) {
+		q.freeBlock(b)
+	}
+	q.cell(cellReserved).Add(^uint32(0))
+	q.signal(&q.notFull)
+	return err
+}
+
+// Abort gives the place back. After Commit or Abort it does nothing.
+func (s *Slot[T]) Abort() {
+	if !s.held {
+		return
+	}
+	s.held = false
+	q := s.q.q
+	if q.seg.Closed() {
+		return
+	}
+	q.freeBlock(q.block(s.id))
+	q.cell(cellReserved).Add(^uint32(0))
+	q.signal(&q.notFull)
+}
