@@ -285,14 +285,15 @@ func (m *model) roomStep(w *world, i int) {
 	// room decides, if there is nothing to ask any more.
 	room := func() {
 		a.i, a.pc = a.best, putMoving
-		if a.sum == 0 || int(a.p-a.best+a.sum) < m.cap() {
-			a.pc = putClaim
+		if n := a.p - a.best + a.sum; int(n) < m.cap() {
+			// There will be more of them only by further claims.
+			a.limit, a.pc = a.p+int8(m.cap())-n, putClaim
 		}
 	}
 	switch a.pc {
 	case putLeasing:
 		a.pc = putClaim
-		if w.leasing != 0 {
+		if w.leasing != 0 && a.p >= a.limit {
 			a.i, a.sum, a.pc = a.p-int8(m.cap()), 0, putSettle
 			if m.mut == leasesBeforeHead {
 				a.i, a.pc = 0, putCells

@@ -2,6 +2,8 @@ package mpqueue
 
 import (
 	"bytes"
+	"reflect"
+	"testing"
 	"unsafe"
 )
 
@@ -97,5 +99,27 @@ func (m *model) exchange(w *world, i int) {
 	for n := range m.messages {
 		a, b := &w.allowed[int(from)+n], &w.allowed[int(from)+m.messages+n]
 		*a, *b = *b, *a
+	}
+}
+
+// TestModelHasNoGaps: a world is hashed as bytes, and padding may be anything.
+func TestModelHasNoGaps(t *testing.T) {
+	var used func(reflect.Type) uintptr
+	used = func(typ reflect.Type) (n uintptr) {
+		switch typ.Kind() {
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				n += used(typ.Field(i).Type)
+			}
+			return n
+		case reflect.Array:
+			return uintptr(typ.Len()) * used(typ.Elem())
+		}
+		return typ.Size()
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[world](), reflect.TypeFor[actor](), reflect.TypeFor[wSlot](), reflect.TypeFor[wBlock]()} {
+		if n := used(typ); n != typ.Size() {
+			t.Errorf("%v has %d bytes, its fields %d", typ, typ.Size(), n)
+		}
 	}
 }

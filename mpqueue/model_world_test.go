@@ -91,6 +91,7 @@ type actor struct {
 	tail, head int8 // this process's own lower bounds
 	seen       int8 // the count of orphans at which it found none
 	clean      int8 // and no block
+	limit      int8 // positions below leave room for the leases
 	cell       int8 // its count of leases, in its slot of the participant table
 
 	p, i, sum         int8
