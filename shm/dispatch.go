@@ -39,10 +39,10 @@ const (
 	gather = 500 * time.Microsecond
 	// dispatcherIdle is how long a dispatcher without sleepers stays.
 	dispatcherIdle = time.Second
-	// maxDirectAlone is maxDirect where there is no futex_waitv. Beyond it a
-	// sleeper looks at its word every few milliseconds.
-	maxDirectAlone = 256
-	alonePoll      = 5 * time.Millisecond
+	// lookEvery is how often a dispatcher looks at its words where there is
+	// no futex_waitv: then it is in no queue of the kernel at all, wakers find
+	// nobody, and it sees what they have changed.
+	lookEvery = 5 * time.Millisecond
 )
 
 // asleep counts the goroutines of this process that are inside Sleep.
@@ -106,7 +106,7 @@ func (d *dispatcher) add(sl *sleeper) bool {
 	if sl.bell != nil && d.bells[sl.bell] == 0 {
 		need = 2
 	}
-	if d.ended || d.entries+need > maxEntries {
+	if d.ended || futex.HasWaitv() && d.entries+need > maxEntries {
 		return false
 	}
 	d.entries += need
@@ -207,6 +207,11 @@ func (d *dispatcher) run() {
 			return
 		}
 		d.mu.Unlock()
+		if !futex.HasWaitv() || len(words) > futex.Max {
+			stir, taken = false, -1
+			time.Sleep(min(lookEvery, max(timeout, time.Millisecond)))
+			continue
+		}
 		r, i := futex.Wait(words, math.MaxUint32, max(timeout, time.Millisecond))
 		stir = r == futex.Woken
 		taken = -1
@@ -278,17 +283,4 @@ func (sl *sleeper) over(now time.Time, woken bool) (WakeReason, bool) {
 		return MaybeWoken, true
 	}
 	return Changed, true
-}
-
-// alone sleeps without a thread where there is no futex_waitv: it looks at the
-// word every few milliseconds. Wakers find nobody asleep, and sl sees what they
-// have changed.
-func alone(sl *sleeper) WakeReason {
-	sl.until = time.Now().Add(Backstop)
-	for {
-		if why, over := sl.over(time.Now().Add(-slack), false); over {
-			return why
-		}
-		time.Sleep(alonePoll)
-	}
 }

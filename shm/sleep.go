@@ -133,11 +133,11 @@ var nextBit atomic.Uint32
 //
 // The first 32 sleepers of a process hold an OS thread each; the others share
 // threads, about a hundred words to one, so that 10,000 goroutines that sleep on
-// 10,000 words need some 130 threads. See Lead for how to need only one sleeper
+// 10,000 words need some 120 threads. See Lead for how to need only one sleeper
 // for each word. The kernel's part is futex_waitv (Linux 5.16). Without that,
-// sleep is futex on word alone, in slices of 10 ms while an owner is watched;
-// the first 256 sleepers hold a thread each, and the others look at their words
-// every 5 ms.
+// sleep is futex on word alone, in slices of 10 ms while an owner is watched; and
+// what is more than the first 32 is looked after by one goroutine, which looks at
+// all words every 5 ms.
 func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, owner Token) WakeReason {
 	c := s.core
 	if !c.enter() {
@@ -183,11 +183,8 @@ func (c *core) sleepOn(sl *sleeper, owner Token, n int64) WakeReason {
 			slice /= 10
 		}
 	}
-	switch {
-	case futex.HasWaitv() && n > maxDirect:
+	if n > maxDirect {
 		return dispatch(sl)
-	case n > maxDirectAlone:
-		return alone(sl)
 	}
 	return direct(sl, slice)
 }
