@@ -28,7 +28,7 @@ const stepKey = "PROCSTEST_STEP"
 // mostKills bounds the number of processes that one EachInstruction starts.
 // A longer operation is cut at every second, third, … instruction, beginning
 // at a random one. With -short it is a tenth. SHMKIT_STEPS=all cuts at every one.
-const mostKills = 1500
+const mostKills = 300
 
 // EachInstruction kills a role after the first machine instruction of an
 // operation, then after the second in a new process, and so on until the

@@ -1,0 +1,103 @@
+package mpqueue_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"shmkit/mpqueue"
+	"shmkit/shm"
+)
+
+// TestGrowing fills a queue without a capacity to its budget, drains it and looks
+// at the memory that it holds.
+func TestGrowing(t *testing.T) {
+	q := newQueue[[]byte](t, 0, mpqueue.WithMaxBytes(16<<20))
+	b := make([]byte, 60000)
+	n := 0
+	for ; q.TryPut(b) == nil; n++ {
+		if n > 1000 {
+			t.Fatal("no bound")
+		}
+	}
+	full := blocks(t, q.Segment())
+	for range n {
+		if _, err := q.Get(background); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(background, 20*time.Millisecond)
+	defer cancel()
+	q.Get(ctx) // sleeps, and gives back before
+	left := blocks(t, q.Segment())
+	t.Logf("%d messages of 60 kB in 16 MiB: %d kB of memory, %d kB when drained", n, full/2, left/2)
+	if n < 200 || full < 2*12<<10 || left > 2*4<<10 {
+		t.Error("not bounded, or not given back")
+	}
+	small := newQueue[point](t, 0)
+	for i := range 3000 {
+		if err := small.TryPut(point{i, -i}); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	for i := range 3000 {
+		if v, err := small.Get(background); v != (point{i, -i}) || err != nil {
+			t.Fatal(v, err)
+		}
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	for _, n := range []int{-1, 1<<30 + 1} {
+		if _, err := mpqueue.New[int](n); err == nil {
+			t.Errorf("capacity %d accepted", n)
+		}
+	}
+	q := newQueue[int](t, 1)
+	q.Put(background, 1)
+	i, err := q.Receive(background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.Done()
+	mustPanic(t, "done", func() { i.Value() })
+	mustPanic(t, "done", func() { i.Bytes() })
+	mustPanic(t, "ReserveSize", func() { q.ReserveSize(background, 1) })
+	c, err := mpqueue.New[int](1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	c.Close()
+	if err := c.Put(background, 1); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+	if _, err := c.Get(background); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+	if err := c.CloseSend(); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+	if _, err := c.MarshalBinary(); !errors.Is(err, shm.ErrClosed) {
+		t.Fatal(err)
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	if shm.RaceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	q := newQueue[message64](t, 8)
+	if n := testing.AllocsPerRun(100, func() { q.Put(background, message64{}); q.Get(background); q.TryPut(message64{}); q.TryGet() }); n != 0 {
+		t.Errorf("%v allocations for fixed messages", n)
+	}
+	s := newQueue[[]byte](t, 8)
+	b, large := make([]byte, 64), make([]byte, 4096)
+	if n := testing.AllocsPerRun(100, func() { s.Put(background, b); s.Get(background) }); n > 1 {
+		t.Errorf("%v allocations for 64 bytes, want that of the result", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Put(background, large); s.Get(background) }); n > 1 {
+		t.Errorf("%v allocations for 4096 bytes, want that of the result", n)
+	}
+}
