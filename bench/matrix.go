@@ -22,6 +22,8 @@ var limitSource string
 const matrixUsage = `go run ./bench matrix measures every rival that is found on this machine, one axis at a time.
 
   -quick       two minutes instead of forty
+  -time T      how long one repeat shall take (default 400ms; 25ms with -quick)
+  -within T    begin nothing any more after so long; the results say what is missing
   -only NAMES  only what has one of these in its name, separated by commas
   -list        print the names of what would be measured
   -json        print the rows as one JSON list
@@ -32,6 +34,7 @@ const matrixUsage = `go run ./bench matrix measures every rival that is found on
 type matrixOptions struct {
 	matrix.Options
 	list, json, help bool
+	within           time.Duration // 0: no limit
 	out              string
 }
 
@@ -40,6 +43,8 @@ func parseMatrix(args []string) (matrixOptions, error) {
 	f := flag.NewFlagSet("matrix", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.BoolVar(&o.Quick, "quick", false, "")
+	f.DurationVar(&o.Time, "time", 0, "")
+	f.DurationVar(&o.within, "within", 0, "")
 	f.StringVar(&o.Only, "only", "", "")
 	f.BoolVar(&o.list, "list", false, "")
 	f.BoolVar(&o.json, "json", false, "")
@@ -53,6 +58,9 @@ func parseMatrix(args []string) (matrixOptions, error) {
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("matrix: unknown argument %q (go run ./bench matrix -h lists the flags)", f.Arg(0))
+	}
+	if o.Time < 0 || o.within < 0 {
+		return o, errors.New("matrix: -time and -within are durations above zero, as 250ms or 20m")
 	}
 	if o.out == "" && !o.Quick && o.Only == "" {
 		o.out = "bench/results"
@@ -83,9 +91,13 @@ func runMatrix(ctx context.Context, args []string) error {
 	bar := newProgress()
 	bar.steps = len(tasks)
 	defer bar.clear()
-	file := results.File{Machine: machine.Describe(), Quick: o.Quick, Only: o.Only}
+	file := results.File{Machine: machine.Describe(), Quick: o.Quick, Only: o.Only, RepeatSeconds: o.Time.Seconds()}
 	begin, steal := time.Now(), machine.WatchSteal()
 	for _, t := range tasks {
+		if o.within > 0 && time.Since(begin) > o.within {
+			file.Missing = append(file.Missing, t.Name)
+			continue
+		}
 		bar.begin(t.Name, 1)
 		rows, err := t.Run(ctx)
 		if err != nil {
@@ -117,6 +129,9 @@ func (o matrixOptions) publish(file *results.File) error {
 		}
 	} else {
 		fmt.Printf("\n%s\n%d rows in %.0f s\n", file.Machine, len(file.Rows), file.Seconds)
+		if n := len(file.Missing); n > 0 {
+			fmt.Printf("not measured, for the time was up: %d of the cases, from %s on\n", n, file.Missing[0])
+		}
 		if noise := file.Noise(); noise != "" {
 			fmt.Printf("warning: %s\n", noise)
 		}

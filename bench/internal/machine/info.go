@@ -19,7 +19,8 @@ type Info struct {
 	Governor   string  `json:"governor,omitempty"`
 	Go         string  `json:"go"`
 	MaxProcs   int     `json:"gomaxprocs"`
-	Date       string  `json:"date"` // RFC 3339
+	Priority   string  `json:"priority,omitempty"` // "": that of any program
+	Date       string  `json:"date"`               // RFC 3339
 }
 
 // Describe looks at this machine. What it cannot find out stays zero.
@@ -50,5 +51,9 @@ func (i Info) String() string {
 	if i.Kernel != "" {
 		s += " " + i.Kernel
 	}
-	return s + ", " + i.Go
+	s += ", " + i.Go
+	if i.Priority != "" {
+		s += ", run at priority " + i.Priority
+	}
+	return s
 }

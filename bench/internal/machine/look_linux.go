@@ -31,9 +31,33 @@ func (i *Info) look() {
 		}
 	}
 	i.Governor = line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+	i.Priority = priority(line("/proc/self/stat"), line("/proc/self/autogroup"))
 	if l := line("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list"); l != "" {
 		i.Threads = 1 + strings.Count(l, ",") + strings.Count(l, "-")
 	}
+}
+
+// priority reads in /proc/PID/stat what makes this process run before others, or
+// after them, and in /proc/PID/autogroup the same of its session. "" if nothing does.
+func priority(stat, session string) string {
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:]) // from the third field on: the second is a name
+	if len(f) < 39 {
+		return ""
+	}
+	var s []string
+	switch f[38] {
+	case "1":
+		s = append(s, "SCHED_FIFO "+f[37])
+	case "2":
+		s = append(s, "SCHED_RR "+f[37])
+	}
+	if f[16] != "0" {
+		s = append(s, "nice "+f[16])
+	}
+	if _, nice, ok := strings.Cut(session, " nice "); ok && nice != "0" {
+		s = append(s, "its session nice "+nice)
+	}
+	return strings.Join(s, ", ")
 }
 
 // self asks the kernel for the counters of this process.

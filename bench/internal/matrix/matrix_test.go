@@ -27,6 +27,8 @@ func TestThroughput(t *testing.T) {
 			func(c *Case) { c.Size = 64 << 10; c.Capacity = 16 },
 			func(c *Case) { c.Batch = 8 },
 			func(c *Case) { c.Mode = rival.Spin },
+			func(c *Case) { c.ZeroCopy = true; c.Producers, c.Consumers = 2, 2 },
+			func(c *Case) { c.ZeroCopy = true; c.Size = 64 << 10; c.Capacity = 16 },
 		} {
 			c := Base(k.Name)
 			vary(&c)

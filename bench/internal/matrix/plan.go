@@ -13,7 +13,8 @@ import (
 // Options say how much of the matrix is to be measured.
 type Options struct {
 	Quick bool
-	Only  string // parts of names, separated by commas; "": everything
+	Only  string        // parts of names, separated by commas; "": everything
+	Time  time.Duration // of one repeat, about; 0: as Quick says
 	Trace machine.Tracepoint
 	Limit string // the C program that measures the limits of the machine
 }
@@ -39,10 +40,14 @@ func (o Options) matches(name string) bool {
 
 // effort is the time that one case of throughput takes.
 func (o Options) effort() Effort {
+	e := Effort{Time: 400 * time.Millisecond, Repeats: 5, Trace: o.Trace}
 	if o.Quick {
-		return Effort{Time: 25 * time.Millisecond, Repeats: 3, Trace: o.Trace}
+		e.Time, e.Repeats = 25*time.Millisecond, 3
 	}
-	return Effort{Time: 400 * time.Millisecond, Repeats: 5, Trace: o.Trace}
+	if o.Time > 0 {
+		e.Time = o.Time
+	}
+	return e
 }
 
 // Tasks lists what is to be measured. At each point of an axis all rivals

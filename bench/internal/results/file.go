@@ -21,7 +21,11 @@ type File struct {
 	Only    string       `json:"only,omitempty"`
 	Steal   float64      `json:"steal_percent"` // -1: not known
 	Seconds float64      `json:"seconds"`       // that the run took
-	Rows    []matrix.Row `json:"rows"`
+	// RepeatSeconds is how long one repeat should take; 0: as long as in any
+	// full, or quick, run.
+	RepeatSeconds float64      `json:"repeat_seconds,omitempty"`
+	Missing       []string     `json:"missing,omitempty"` // cases that there was no time for
+	Rows          []matrix.Row `json:"rows"`
 }
 
 // Name is what the file is called: by date, system and Go version.

@@ -207,6 +207,12 @@ func (f *File) machine() string {
 	if f.Quick {
 		s += " A quick run: few and short repeats."
 	}
+	if f.RepeatSeconds > 0 {
+		s += fmt.Sprintf(" One repeat took about %g ms.", f.RepeatSeconds*1000)
+	}
+	if n := len(f.Missing); n > 0 {
+		s += fmt.Sprintf(" For want of time %d cases are missing, from `%s` on.", n, f.Missing[0])
+	}
 	if n := f.Noise(); n != "" {
 		s += " Mind that " + n + "."
 	}

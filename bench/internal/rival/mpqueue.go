@@ -11,16 +11,23 @@ import (
 
 // MPQueue is this module's queue in its plain form: Put on one side, Receive
 // and Done on the other, so that a message whose receiver dies is given to
-// another one.
+// another one. Batches are its PutBatch and GetBatch: what GetBatch returned is
+// gone with its consumer. Zero copy is ReserveSize and Commit on one side, and
+// Receive's Bytes on the other; a message that fits its slot is copied into it
+// by Commit, longer ones are not copied at all.
 func MPQueue() Kind {
 	return Kind{
-		Name:    "mpqueue",
-		About:   "this module's queue in shared memory, acknowledged with Done",
-		Bounded: true,
-		Modes:   []string{Hybrid, Spin},
-		Skip:    func(Spec) string { return "" },
-		Make:    makeMPQueue,
-		Sender:  func(e Ends, _ []*os.File) (Sender, error) { return mpSender{e.Queue, e.Spec.Mode == Spin}, nil },
+		Name:     "mpqueue",
+		About:    "this module's queue in shared memory, acknowledged with Done",
+		Bounded:  true,
+		Batches:  true,
+		ZeroCopy: true,
+		Modes:    []string{Hybrid, Spin},
+		Skip:     func(Spec) string { return "" },
+		Make:     makeMPQueue,
+		Sender: func(e Ends, _ []*os.File) (Sender, error) {
+			return &mpSender{q: e.Queue, spin: e.Spec.Mode == Spin}, nil
+		},
 		Receiver: func(e Ends, _ []*os.File) (Receiver, error) {
 			return &mpReceiver{q: e.Queue, spin: e.Spec.Mode == Spin}, nil
 		},
@@ -41,22 +48,38 @@ func makeMPQueue(s Spec) (*Channel, error) {
 
 type mpSender struct {
 	q    *mpqueue.Queue[[]byte]
+	slot *mpqueue.Slot[[]byte] // between Reserve and Commit
 	spin bool
 }
 
-func (s mpSender) Send(ctx context.Context, p []byte) error {
+func (s *mpSender) Send(ctx context.Context, p []byte) error {
 	if s.spin {
 		return spin(ctx, func() error { return s.q.TryPut(p) })
 	}
 	return s.q.Put(ctx, p)
 }
 
-func (s mpSender) Close() error { return s.q.Close() }
+func (s *mpSender) SendBatch(ctx context.Context, ps [][]byte) error {
+	_, err := s.q.PutBatch(ctx, ps)
+	return err
+}
+
+func (s *mpSender) Reserve(ctx context.Context, n int) (_ []byte, err error) {
+	if s.slot, err = s.q.ReserveSize(ctx, n); err != nil {
+		return nil, err
+	}
+	return s.slot.Bytes(), nil
+}
+
+func (s *mpSender) Commit() error { return s.slot.Commit() }
+
+func (s *mpSender) Close() error { return s.q.Close() }
 
 type mpReceiver struct {
-	q    *mpqueue.Queue[[]byte]
-	item *mpqueue.Item[[]byte]
-	spin bool
+	q     *mpqueue.Queue[[]byte]
+	item  *mpqueue.Item[[]byte] // nil after RecvBatch
+	batch [][]byte
+	spin  bool
 }
 
 func (r *mpReceiver) Recv(ctx context.Context) (_ []byte, err error) {
@@ -71,9 +94,23 @@ func (r *mpReceiver) Recv(ctx context.Context) (_ []byte, err error) {
 	return r.item.Bytes(), nil
 }
 
-func (r *mpReceiver) Done() error { return r.item.Done() }
+func (r *mpReceiver) RecvBatch(ctx context.Context, most int) ([][]byte, error) {
+	r.item = nil
+	if len(r.batch) < most {
+		r.batch = make([][]byte, most)
+	}
+	n, err := r.q.GetBatch(ctx, r.batch[:most])
+	return r.batch[:n], err
+}
 
-func (r *mpReceiver) Redelivered() bool { return r.item.Redelivered() }
+func (r *mpReceiver) Done() error {
+	if r.item == nil {
+		return nil
+	}
+	return r.item.Done()
+}
+
+func (r *mpReceiver) Redelivered() bool { return r.item != nil && r.item.Redelivered() }
 
 func (r *mpReceiver) Close() error { return r.q.Close() }
 
