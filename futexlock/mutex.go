@@ -42,35 +42,31 @@ type Mutex struct {
 // Lock panics if m lies in no attached segment, or if this process closes the
 // segment meanwhile.
 func (m *Mutex) Lock() error {
-	seg := shm.Find(m)
-	if seg == nil {
-		stray("Mutex.Lock")
-	}
 	// Takes a free lock. Pairs with the CAS in Unlock.
-	if self := uint32(seg.Self()); !m.word.CompareAndSwap(0, self) {
-		return mustLock("Mutex.Lock", m.lockSlow(context.Background(), "Mutex.Lock", seg, self))
+	if self := selfAt(m); self != 0 && m.word.CompareAndSwap(0, self) {
+		shm.RaceAcquire(m)
+		return nil
 	}
-	shm.RaceAcquire(m)
-	return nil
+	return mustLock("Mutex.Lock", m.lockSlow(context.Background(), "Mutex.Lock"))
 }
 
 // LockContext is Lock that gives up when ctx is done: it returns ctx's error,
 // wrapped, and m is not held. With a ctx that is done already it tries once. If
 // this process closes the segment meanwhile it returns shm.ErrClosed.
 func (m *Mutex) LockContext(ctx context.Context) error {
-	seg := shm.Find(m)
-	if seg == nil {
-		stray("Mutex.LockContext")
+	if self := selfAt(m); self != 0 && m.word.CompareAndSwap(0, self) {
+		shm.RaceAcquire(m)
+		return nil
 	}
-	if self := uint32(seg.Self()); !m.word.CompareAndSwap(0, self) {
-		return m.lockSlow(ctx, "Mutex.LockContext", seg, self)
-	}
-	shm.RaceAcquire(m)
-	return nil
+	return m.lockSlow(ctx, "Mutex.LockContext")
 }
 
-func (m *Mutex) lockSlow(ctx context.Context, op string, seg *shm.Segment, self uint32) error {
-	died, err := lockWordSlow(ctx, seg, &m.word, self)
+func (m *Mutex) lockSlow(ctx context.Context, op string) error {
+	seg := shm.Find(m)
+	if seg == nil {
+		stray(op)
+	}
+	died, err := lockWordSlow(ctx, seg, &m.word, uint32(seg.Self()))
 	if err != nil {
 		return failed(op, err)
 	}
@@ -81,17 +77,21 @@ func (m *Mutex) lockSlow(ctx context.Context, op string, seg *shm.Segment, self 
 // TryLock locks m if that is possible without waiting. It returns true with
 // nil or ErrOwnerDied, as Lock does, or false and nil.
 func (m *Mutex) TryLock() (bool, error) {
+	if self := selfAt(m); self != 0 && m.word.CompareAndSwap(0, self) {
+		shm.RaceAcquire(m)
+		return true, nil
+	}
+	return m.tryLockSlow()
+}
+
+func (m *Mutex) tryLockSlow() (bool, error) {
 	seg := shm.Find(m)
 	if seg == nil {
 		stray("Mutex.TryLock")
 	}
-	self := uint32(seg.Self())
-	died := false
-	if !m.word.CompareAndSwap(0, self) {
-		var ok bool
-		if ok, died = tryLockWord(seg, &m.word, self); !ok {
-			return false, nil
-		}
+	ok, died := tryLockWord(seg, &m.word, uint32(seg.Self()))
+	if !ok {
+		return false, nil
 	}
 	shm.RaceAcquire(m)
 	return true, told("Mutex.TryLock", died)
@@ -100,14 +100,19 @@ func (m *Mutex) TryLock() (bool, error) {
 // Unlock unlocks m and wakes one process that waits for it. It panics if this
 // process does not hold m.
 func (m *Mutex) Unlock() {
+	shm.RaceRelease(m)
+	// Publishes the section to the next holder. Pairs with the CAS in Lock.
+	if self := selfAt(m); self == 0 || !m.word.CompareAndSwap(self, 0) {
+		m.unlockSlow()
+	}
+}
+
+func (m *Mutex) unlockSlow() {
 	seg := shm.Find(m)
 	if seg == nil {
 		stray("Mutex.Unlock")
 	}
-	self := uint32(seg.Self())
-	shm.RaceRelease(m)
-	// Publishes the section to the next holder. Pairs with the CAS in Lock.
-	if !m.word.CompareAndSwap(self, 0) && !unlockWordSlow(&m.word, self) {
+	if !unlockWordSlow(&m.word, uint32(seg.Self())) {
 		notHeld("Unlock", "Mutex", seg, shm.Token(holderOf(m.word.Load())))
 	}
 }

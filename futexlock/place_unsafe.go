@@ -7,6 +7,15 @@ import (
 	"shmkit/shm"
 )
 
+// selfAt returns the token of this process in the segment that p points into,
+// 0 if it points into none.
+func selfAt[T any](p *T) uint32 {
+	if seg := shm.Find(p); seg != nil {
+		return uint32(seg.Self())
+	}
+	return 0
+}
+
 // each calls f with every T of a group of locks that shm found in s. The group
 // comes from shared memory: what does not lie within the payload, or is not
 // aligned, is left out.

@@ -121,7 +121,7 @@ func (r *RecursiveMutex) deeper(op string) error {
 // entered notes who has r. Killed here, we leave the word to name us: the next
 // holder writes its own name and depth over ours.
 func (r *RecursiveMutex) entered(op string, h Holder, died bool) error {
-	r.holder.Store(h.id)
+	shm.StoreRelease(&r.holder, h.id)
 	r.depth = 1
 	shm.RaceAcquire(r)
 	return told(op, died)
@@ -147,7 +147,7 @@ func (r *RecursiveMutex) Unlock(h Holder) {
 		return
 	}
 	shm.RaceRelease(r)
-	r.holder.Store(0)
+	shm.StoreRelease(&r.holder, 0)
 	if !r.word.CompareAndSwap(self, 0) {
 		unlockWordSlow(&r.word, self)
 	}

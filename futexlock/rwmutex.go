@@ -10,7 +10,7 @@ import (
 
 // ReaderCells is the number of processes that can read under one RWMutex at
 // the same time. A reader of one process more takes the write side: it still
-// reads, but alone. Each process counts up to 65,535 readers.
+// reads, but alone. Each process counts up to 32,767 readers.
 const ReaderCells = 32
 
 // RWMutex is a reader/writer mutual exclusion lock that lives in shared memory
@@ -57,36 +57,27 @@ type readerCell struct {
 // It returns nil, or ErrOwnerDied: rw is held for reading, but a writer died
 // inside and no writer has called Consistent since. It returns nothing else.
 func (rw *RWMutex) RLock() error {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.RLock")
-	}
-	self := uint32(seg.Self())
-	if g := rw.gate.Load(); g&(gateClosed|ownerDied) == 0 {
-		c := &rw.cells[home(self)].v
-		v := c.Load()
-		if cellToken(v) == self && cellCount(v, class(g)) < maxCount && c.CompareAndSwap(v, v+oneReader(class(g))) {
-			// A writer that closes the gate from here on finds us in our
-			// cell. Pairs with the CAS in closeGate.
-			if (rw.gate.Load()^g)&(gateShape|ownerDied) == 0 {
-				shm.RaceAcquire(&rw.gate)
-				return nil
-			}
-			rw.unread(c, self, class(g))
+	self := selfAt(rw)
+	c := &rw.cells[home(self)].v
+	g, v := rw.gate.Load(), c.Load()
+	if g&(gateClosed|ownerDied) == 0 && cellToken(v) == self && self != 0 &&
+		!fullCell(v) && c.CompareAndSwap(v, v+oneReader(class(g))) {
+		// A writer that closes the gate from here on finds us in our cell.
+		// Pairs with the CAS in writeLock.
+		if (rw.gate.Load()^g)&(gateShape|ownerDied) == 0 {
+			shm.RaceAcquire(&rw.gate)
+			return nil
 		}
+		rw.unread(c, self, class(g))
 	}
-	return mustLock("RWMutex.RLock", rw.rlockSlow(context.Background(), "RWMutex.RLock", seg, self))
+	return mustLock("RWMutex.RLock", rw.rlockSlow(context.Background(), "RWMutex.RLock"))
 }
 
 // RLockContext is RLock that gives up when ctx is done: it returns ctx's
 // error, wrapped, and rw is not held. With a ctx that is done already it tries
 // once. If this process closes the segment meanwhile it returns shm.ErrClosed.
 func (rw *RWMutex) RLockContext(ctx context.Context) error {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.RLockContext")
-	}
-	return rw.rlockSlow(ctx, "RWMutex.RLockContext", seg, uint32(seg.Self()))
+	return rw.rlockSlow(ctx, "RWMutex.RLockContext")
 }
 
 // TryRLock locks rw for reading if that is possible without waiting. It
@@ -104,8 +95,12 @@ func (rw *RWMutex) TryRLock() (bool, error) {
 	return true, told("RWMutex.TryRLock", died)
 }
 
-func (rw *RWMutex) rlockSlow(ctx context.Context, op string, seg *shm.Segment, self uint32) error {
-	died, err := rw.readLock(ctx, seg, self)
+func (rw *RWMutex) rlockSlow(ctx context.Context, op string) error {
+	seg := shm.Find(rw)
+	if seg == nil {
+		stray(op)
+	}
+	died, err := rw.readLock(ctx, seg, uint32(seg.Self()))
 	if err != nil {
 		return failed(op, err)
 	}
@@ -116,28 +111,18 @@ func (rw *RWMutex) rlockSlow(ctx context.Context, op string, seg *shm.Segment, s
 // RUnlock undoes one RLock. It panics if this process does not hold rw for
 // reading.
 func (rw *RWMutex) RUnlock() {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.RUnlock")
-	}
-	self := uint32(seg.Self())
 	shm.RaceRelease(&rw.write)
-	// The class of those inside does not change before we have left.
-	cl := class(rw.gate.Load())
+	self := selfAt(rw)
 	c := &rw.cells[home(self)].v
-	for {
-		v := c.Load()
-		if cellToken(v) != self || cellCount(v, cl) == 0 {
-			break
-		}
-		if c.CompareAndSwap(v, v-oneReader(cl)) {
-			if cellCount(v, cl) == 1 {
-				rw.drained(c)
-			}
-			return
-		}
+	// The class of those inside does not change before we have left.
+	cl, v := class(rw.gate.Load()), c.Load()
+	if cellToken(v) != self || self == 0 || cellCount(v, cl) == 0 || !c.CompareAndSwap(v, v-oneReader(cl)) {
+		rw.runlockSlow()
+		return
 	}
-	rw.runlockSlow(seg, self)
+	if cellCount(v, cl) == 1 && rw.gate.Load()&gateClosed != 0 { // pairs with the CAS in writeLock
+		rw.drained(c)
+	}
 }
 
 // Lock locks rw for writing, waiting as long as a writer or readers hold it.

@@ -3,6 +3,7 @@ package futexlock
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"sync/atomic"
 
 	"shmkit/shm"
@@ -128,12 +129,9 @@ func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, self, inside
 
 // drain waits until no cell has readers of class cl.
 func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, cl uint32) error {
-	used := rw.used.Load() // pairs with the Or in claim
-	for i := range uint32(ReaderCells) {
-		if used>>i&1 == 0 {
-			continue
-		}
-		c := &rw.cells[i].v
+	// The Or in enter pairs with this load.
+	for used := rw.used.Load(); used != 0; used &= used - 1 {
+		c := &rw.cells[bits.TrailingZeros32(used)].v
 		ask, polls := false, 0
 		for spins := 0; ; {
 			v := c.Load() // pairs with the CAS in RUnlock
@@ -177,12 +175,10 @@ func (rw *RWMutex) drained(c *atomic.Uint64) {
 	if fault.Enabled {
 		fault.Point("futexlock.rwmutex.left")
 	}
-	if rw.gate.Load()&gateClosed != 0 { // pairs with the CAS in writeLock
-		shm.Wake(low(c), 1)
-	}
+	shm.Wake(low(c), 1)
 }
 
-// unread takes one reader of class cl out of c, which is ours.
+// unread takes one reader of class cl out of c, if it is ours.
 func (rw *RWMutex) unread(c *atomic.Uint64, self, cl uint32) bool {
 	for {
 		v := c.Load()
@@ -190,7 +186,7 @@ func (rw *RWMutex) unread(c *atomic.Uint64, self, cl uint32) bool {
 			return false
 		}
 		if c.CompareAndSwap(v, v-oneReader(cl)) {
-			if cellCount(v, cl) == 1 {
+			if cellCount(v, cl) == 1 && rw.gate.Load()&gateClosed != 0 { // pairs with the CAS in writeLock
 				rw.drained(c)
 			}
 			return true
@@ -294,7 +290,7 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 	// Our own cell; then an empty one; then one whose process does not read
 	// just now; then one of the dead.
 	for _, mine := range []func(v uint64) bool{
-		func(v uint64) bool { return cellToken(v) == self && cellCount(v, cl) < maxCount },
+		func(v uint64) bool { return cellToken(v) == self && !fullCell(v) },
 		func(v uint64) bool { return cellToken(v) == 0 },
 		func(v uint64) bool { return cellReaders(v) == 0 },
 		func(v uint64) bool { return cellToken(v) != self && seg.Confirm(shm.Token(cellToken(v))) },
@@ -318,8 +314,14 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 	return nil
 }
 
-// runlockSlow is RUnlock of a reader that is not in its home cell.
-func (rw *RWMutex) runlockSlow(seg *shm.Segment, self uint32) {
+// runlockSlow is RUnlock of a reader that is not in its home cell, or shares it
+// with other goroutines.
+func (rw *RWMutex) runlockSlow() {
+	seg := shm.Find(rw)
+	if seg == nil {
+		stray("RWMutex.RUnlock")
+	}
+	self := uint32(seg.Self())
 	g := rw.gate.Load()
 	for i := range rw.cells {
 		if rw.unread(&rw.cells[i].v, self, class(g)) {

@@ -87,6 +87,10 @@ func buried(g uint32) uint32 {
 }
 
 func cellToken(v uint64) uint32           { return uint32(v >> 32) }
-func cellCount(v uint64, c uint32) uint32 { return uint32(v>>(16*c)) & maxCount }
+func cellCount(v uint64, c uint32) uint32 { return uint32(v>>(c&1<<4)) & maxCount }
 func cellReaders(v uint64) uint32         { return cellCount(v, 0) + cellCount(v, 1) }
-func oneReader(c uint32) uint64           { return 1 << (16 * c) }
+func oneReader(c uint32) uint64           { return 1 << (c & 1 << 4) }
+
+// fullCell reports whether a class of v may be full: half of what fits is as
+// much as we count, so that one look at two bits tells.
+func fullCell(v uint64) bool { return v&(1<<15|1<<31) != 0 }

@@ -99,28 +99,40 @@ func (w *WaitGroup) charge(self uint32, n int) error {
 	if uint64(n) > maxAdded {
 		return ErrOverflow
 	}
-	at := shm.Token(self).Slot()
+	// Mostly the cell that is ours by number is ours, or empty. A process may
+	// have several.
+	c := &w.cells[shm.Token(self).Slot()%TaskProcesses]
+	if v := c.Load(); (taskToken(v) == self || v == 0) && load(n).fits(v) && w.put(c, v, self, n) {
+		return nil
+	}
 	for _, token := range [...]uint32{self, 0} {
-		for k := range w.cells {
-			c := &w.cells[(at+k)%TaskProcesses]
+		for i := range w.cells {
+			c := &w.cells[i]
 			for v := c.Load(); taskToken(v) == token; v = c.Load() {
 				if !load(n).fits(v) {
 					return ErrOverflow
 				}
-				if !c.CompareAndSwap(v, charged(v, self, load(n))) {
-					continue
+				if w.put(c, v, self, n) {
+					return nil
 				}
-				if fault.Enabled {
-					fault.Point("futexlock.waitgroup.added")
-				}
-				if tasks(v) == 0 {
-					w.rises.Add(1) // pairs with the loads in count
-				}
-				return nil
 			}
 		}
 	}
 	return ErrTooManyHolders
+}
+
+// put adds n tasks of self to the cell c, if it still holds v.
+func (w *WaitGroup) put(c *atomic.Uint64, v uint64, self uint32, n int) bool {
+	if !c.CompareAndSwap(v, charged(v, self, load(n))) {
+		return false
+	}
+	if fault.Enabled {
+		fault.Point("futexlock.waitgroup.added")
+	}
+	if tasks(v) == 0 {
+		w.rises.Add(1) // pairs with the loads in count
+	}
+	return true
 }
 
 func (w *WaitGroup) done(self uint32) {
