@@ -285,6 +285,15 @@ func (q *core) freed() {
 	}
 }
 
+// freedBlock is freed after a block has become free. Who waits for room in the
+// arena may need more than just this block: then another must have its chance.
+func (q *core) freedBlock(b blockID) {
+	if uint64(b) >= uint64(len(q.leases)) && q.notFull.Load()&waited != 0 {
+		signalAll(&q.notFull)
+	}
+	q.freed()
+}
+
 // seal closes the queue at the position of c, which is free and the head, unless
 // a producer claims it first. Everything that was put lies before it.
 func (q *core) seal(c claim) bool {

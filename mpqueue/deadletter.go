@@ -36,10 +36,10 @@ func (r *receiver) bury(d *delivery) error {
 		}
 	}
 	if err != nil {
-		q.unlease(d.block, word, true)
+		q.unlease(d.id, d.block, word, true)
 		return fmt.Errorf("mpqueue: dead letter: %w", err)
 	}
-	return q.unlease(d.block, word, false)
+	return q.unlease(d.id, d.block, word, false)
 }
 
 // deadLetters returns the dead-letter queue, nil if there is none.

@@ -149,7 +149,7 @@ func (q *core) consume(d delivery, read func([]byte)) error {
 	if d.slot == nil {
 		q.uncountLease()
 	}
-	q.freed()
+	q.freedBlock(d.id)
 	return err
 }
 
@@ -196,7 +196,7 @@ func (q *core) lease(d *delivery, spare blockID) (used bool, err error) {
 }
 
 // unlease ends a lease: the block becomes free, or, to deliver it again, orphan.
-func (q *core) unlease(h *block, w uint64, again bool) error {
+func (q *core) unlease(id blockID, h *block, w uint64, again bool) error {
 	next := makeWord(lapOf(w)+1, 0, bFree)
 	if again {
 		next = makeWord(lapOf(w), 0, bOrphan)
@@ -215,7 +215,7 @@ func (q *core) unlease(h *block, w uint64, again bool) error {
 		q.signal(&q.notEmpty)
 		return nil
 	}
-	q.freed()
+	q.freedBlock(id)
 	return nil
 }
 

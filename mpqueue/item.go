@@ -100,5 +100,5 @@ func (i *Item[T]) finish(again bool) error {
 	if b == nil {
 		return nil // a copy of our own
 	}
-	return i.q.q.unlease(b, i.word, again)
+	return i.q.q.unlease(i.id, b, i.word, again)
 }

@@ -45,7 +45,7 @@ func (q *Queue[T]) TaskDone() {
 	t.open = t.open[1:]
 	t.mu.Unlock()
 	if l.block != nil && !q.q.seg.Closed() {
-		q.q.unlease(l.block, l.word, false)
+		q.q.unlease(l.id, l.block, l.word, false)
 	}
 }
 

@@ -150,6 +150,6 @@ func (s *sender) more() bool { return s.q.writable() }
 func (s *sender) drop() {
 	if s.blk != nil && !s.q.seg.Closed() {
 		s.q.freeBlock(s.blk)
-		s.q.signal(&s.q.notFull)
+		s.q.freedBlock(s.id)
 	}
 }

@@ -20,6 +20,7 @@ type receiver struct {
 
 // leased is a message that this process has on lease.
 type leased struct {
+	id    blockID
 	block *block
 	word  uint64 // of the block while the lease lasts
 	data  []byte
@@ -97,9 +98,9 @@ func (r *receiver) keep(d *delivery) error {
 	if err != nil {
 		return err
 	}
-	i := leased{block: d.block, word: makeWord(lapOf(d.block.word.Load()), q.self, bLeased), again: d.again}
+	i := leased{id: d.id, block: d.block, word: makeWord(lapOf(d.block.word.Load()), q.self, bLeased), again: d.again}
 	if i.data, err = q.contents(d); err != nil {
-		q.unlease(i.block, i.word, false)
+		q.unlease(i.id, i.block, i.word, false)
 		return err
 	}
 	r.item = i

@@ -78,18 +78,8 @@ func (r *reserver) try() (uint64, outcome, error) {
 	if err := q.startLeasing(); err != nil {
 		return 0, full, err
 	}
-	// Counted first, looked at then: two that come at once may both give way,
-	// but never both stay.
-	q.cell(cellReserved).Add(1)
-	q.reserves.Add(1)
-	end := q.claimedEnd()
-	h, s, w := q.unreleased(end)
-	if end-h+q.outside() > q.geo.capacity {
-		r.giveUp()
-		if h != end && s != nil && (stateOf(w) == reading || stateOf(w) == writing) {
-			return w, busy, nil
-		}
-		return w, full, nil
+	if c, o := r.grant(); o != claimed {
+		return c, o, nil
 	}
 	var err error
 	if uint64(r.n) > q.geo.inline {
@@ -110,6 +100,39 @@ func (r *reserver) try() (uint64, outcome, error) {
 		return 0, full, err
 	}
 	return 0, claimed, nil
+}
+
+// grant counts this reservation if there is room for it. Counted first, looked at
+// then: of two that come at once both may give way, but not both stay; so who
+// gives way looks again when it is not counted any more. A Put that is under way
+// meanwhile can make it one item too many.
+func (r *reserver) grant() (uint64, outcome) {
+	q := r.q
+	for range 8 {
+		if w, o := q.roomFor(1); o != claimed {
+			return w, o
+		}
+		q.cell(cellReserved).Add(1)
+		q.reserves.Add(1)
+		if _, o := q.roomFor(0); o == claimed {
+			return 0, claimed
+		}
+		r.giveUp()
+	}
+	return 0, busy
+}
+
+// roomFor reports whether n more items would fit.
+func (q *core) roomFor(n uint64) (uint64, outcome) {
+	end := q.claimedEnd()
+	h, s, w := q.unreleased(end)
+	switch {
+	case end-h+q.outside()+n <= q.geo.capacity:
+		return 0, claimed
+	case h != end && s != nil && (stateOf(w) == reading || stateOf(w) == writing):
+		return w, busy
+	}
+	return w, full
 }
 
 func (r *reserver) giveUp() { r.q.cell(cellReserved).Add(^uint32(0)) }
@@ -174,7 +197,7 @@ func (s *Slot[T]) Commit() error {
 		q.freeBlock(b)
 	}
 	q.cell(cellReserved).Add(^uint32(0))
-	q.signal(&q.notFull)
+	q.freedBlock(s.id)
 	return err
 }
 
@@ -190,5 +213,5 @@ func (s *Slot[T]) Abort() {
 	}
 	q.freeBlock(q.block(s.id))
 	q.cell(cellReserved).Add(^uint32(0))
-	q.signal(&q.notFull)
+	q.freedBlock(s.id)
 }
