@@ -1,7 +1,7 @@
 // A queue: many processes may put, many may get.
 //
 //	q = Queue(3)
-//	q.put('first'); q.put('second'); q.put('third')
+//	q.put('first'); q.put(2); q.put({'count': 3})
 //	q.put('fourth', block=False)      # Full
 //	q.put('fourth', timeout=3)        # Full, after 3 seconds
 //	print(q.get())
@@ -18,7 +18,7 @@ import (
 	"shmkit/procs"
 )
 
-var reader = procs.Register("reader", func(ctx context.Context, q *mpqueue.Queue[string]) error {
+var reader = procs.Register("reader", func(ctx context.Context, q *mpqueue.Queue[any]) error {
 	v, err := q.Get(ctx) // waits while the queue is empty
 	fmt.Println("child got", v)
 	return err
@@ -27,12 +27,12 @@ var reader = procs.Register("reader", func(ctx context.Context, q *mpqueue.Queue
 func main() { procs.Main(run) }
 
 func run(ctx context.Context) error {
-	q, err := mpqueue.New[string](3)
+	q, err := mpqueue.New[any](3) // Queue[string] would take strings only
 	if err != nil {
 		return err
 	}
 	defer q.Close()
-	for _, v := range []string{"first", "second", "third"} {
+	for _, v := range []any{"first", 2, map[string]int{"count": 3}} {
 		if err := q.Put(ctx, v); err != nil { // waits while the queue is full
 			return err
 		}
