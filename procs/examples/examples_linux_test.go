@@ -197,7 +197,7 @@ func TestTicketSale(t *testing.T) {
 func TestQueue(t *testing.T) {
 	wantLines(t, run(t, "10-queue"),
 		"full true empty false length 3", "TryPut: full", "Put with a timeout: full",
-		"child got first", "parent got 2", "parent got map[count:3]", "TryGet: empty")
+		"child got first", "parent got 2", `parent got map\[count:3\]`, "TryGet: empty")
 }
 
 // Every 包子 is cooked once and eaten once.
