@@ -154,10 +154,10 @@ func TestCondBroadcast(t *testing.T) {
 func TestCondTimeout(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	o, tab := newTable(t)
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	tab.Mu.Lock()
-	start := time.Now()
 	err := tab.Cond.Wait(ctx, &tab.Mu)
 	if d := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || d < 50*time.Millisecond {
 		t.Errorf("%v after %v", err, d)

@@ -44,9 +44,9 @@ func TestMutexContext(t *testing.T) {
 	if err := mu.LockContext(done); !errors.Is(err, context.Canceled) {
 		t.Fatalf("a held lock with a done context: %v", err)
 	}
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel()
-	start := time.Now()
 	if err := mu.LockContext(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("a held lock with a deadline: %v", err)
 	}

@@ -135,9 +135,9 @@ func TestOnce(t *testing.T) {
 func TestEvent(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	o, tab := newTable(t)
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel()
-	start := time.Now()
 	if err := tab.Event.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) < 30*time.Millisecond {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}

@@ -130,8 +130,8 @@ func TestSemaphoreTimeouts(t *testing.T) {
 	for _, max := range []uint32{0, 3} {
 		tab.Sem.Init(0, max)
 		for _, d := range []time.Duration{0, 20 * time.Millisecond, 130 * time.Millisecond} {
-			ctx, cancel := context.WithTimeout(context.Background(), d)
 			start := time.Now()
+			ctx, cancel := context.WithTimeout(context.Background(), d)
 			err := tab.Sem.Acquire(ctx, 1)
 			took := time.Since(start)
 			cancel()

@@ -137,15 +137,16 @@ func await(t testing.TB, w *atomic.Uint32, want uint32) {
 	}
 }
 
-// within fails t if f takes ten times as long as bound, and logs what it took.
+// within logs what f takes, and fails t if that is ten times the bound, or half
+// a second: less can be the doing of a machine with other work.
 func within(t testing.TB, what string, bound time.Duration, f func()) time.Duration {
 	t.Helper()
 	start := time.Now()
 	f()
 	d := time.Since(start)
 	t.Logf("%s: %v (bound %v)", what, d.Round(time.Microsecond), bound)
-	if d > 10*bound {
-		t.Errorf("%s took %v, ten times the bound of %v", what, d, bound)
+	if d > max(10*bound, 500*time.Millisecond) {
+		t.Errorf("%s took %v, the bound is %v", what, d, bound)
 	}
 	return d
 }
