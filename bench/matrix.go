@@ -100,8 +100,14 @@ func runMatrix(ctx context.Context, args []string) error {
 		}
 		bar.begin(t.Name, 1)
 		rows, err := t.Run(ctx)
-		if err != nil {
+		if ctx.Err() != nil {
 			return err
+		}
+		if err != nil { // The run has failed, but the other cases tell of others.
+			bar.clear()
+			fmt.Fprintf(os.Stderr, "%s: %v\n", t.Name, err)
+			file.Failed = append(file.Failed, fmt.Sprintf("%s: %v", t.Name, err))
+			rows = nil
 		}
 		bar.done()
 		bar.clear()
@@ -114,7 +120,13 @@ func runMatrix(ctx context.Context, args []string) error {
 	}
 	bar.clear()
 	file.Steal, file.Seconds = steal.Percent(), time.Since(begin).Seconds()
-	return o.publish(&file)
+	if err := o.publish(&file); err != nil {
+		return err
+	}
+	if n := len(file.Failed); n > 0 {
+		return fmt.Errorf("matrix: %d of %d cases failed, first %s", n, len(tasks), file.Failed[0])
+	}
+	return nil
 }
 
 // publish prints what is left to print and keeps the raw results.

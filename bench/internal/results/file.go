@@ -24,6 +24,7 @@ type File struct {
 	// RepeatSeconds is how long one repeat should take; 0: as long as in any
 	// full, or quick, run.
 	RepeatSeconds float64      `json:"repeat_seconds,omitempty"`
+	Failed        []string     `json:"failed,omitempty"`  // cases that went wrong, and how
 	Missing       []string     `json:"missing,omitempty"` // cases that there was no time for
 	Rows          []matrix.Row `json:"rows"`
 }

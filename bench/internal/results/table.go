@@ -210,6 +210,9 @@ func (f *File) machine() string {
 	if f.RepeatSeconds > 0 {
 		s += fmt.Sprintf(" One repeat took about %g ms.", f.RepeatSeconds*1000)
 	}
+	if n := len(f.Failed); n > 0 {
+		s += fmt.Sprintf(" **%d cases failed**, the first is %s.", n, f.Failed[0])
+	}
 	if n := len(f.Missing); n > 0 {
 		s += fmt.Sprintf(" For want of time %d cases are missing, from `%s` on.", n, f.Missing[0])
 	}

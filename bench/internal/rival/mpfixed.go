@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"unsafe"
 
 	"shmkit/mpqueue"
 )
@@ -109,22 +108,14 @@ func (field of[T]) receiver(e Ends) Receiver {
 // fixedEnd is either end.
 type fixedEnd[T fixed] struct {
 	plain
-	q     *mpqueue.Queue[T]
-	v     T
-	spin  bool
-	batch []T
-	views [][]byte // of the batch
-}
-
-func (f *fixedEnd[T]) bytes() []byte { return bytesOf(&f.v) }
-
-// bytesOf is the memory of a value.
-func bytesOf[T fixed](v *T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
+	q    *mpqueue.Queue[T]
+	v    T
+	spin bool
+	batch[T]
 }
 
 func (f *fixedEnd[T]) Send(ctx context.Context, p []byte) error {
-	if copy(f.bytes(), p) != len(f.v) {
+	if copy(bytesOf(&f.v), p) != len(f.v) {
 		return fmt.Errorf("rival: a message of %d bytes, not %d", len(p), len(f.v))
 	}
 	if f.spin {
@@ -139,35 +130,21 @@ func (f *fixedEnd[T]) Recv(ctx context.Context) (_ []byte, err error) {
 	} else {
 		f.v, err = f.q.Get(ctx)
 	}
-	return f.bytes(), err
+	return bytesOf(&f.v), err
 }
 
 func (f *fixedEnd[T]) SendBatch(ctx context.Context, ps [][]byte) error {
-	f.room(len(ps))
-	for i, p := range ps {
-		if copy(f.views[i], p) != len(f.v) {
-			return fmt.Errorf("rival: a message of %d bytes, not %d", len(p), len(f.v))
-		}
+	if err := f.pack(ps); err != nil {
+		return err
 	}
-	_, err := f.q.PutBatch(ctx, f.batch[:len(ps)])
+	_, err := f.q.PutBatch(ctx, f.values[:len(ps)])
 	return err
 }
 
 func (f *fixedEnd[T]) RecvBatch(ctx context.Context, most int) ([][]byte, error) {
 	f.room(most)
-	n, err := f.q.GetBatch(ctx, f.batch[:most])
+	n, err := f.q.GetBatch(ctx, f.values[:most])
 	return f.views[:n], err
-}
-
-// room makes the batch long enough for n.
-func (f *fixedEnd[T]) room(n int) {
-	if len(f.batch) >= n {
-		return
-	}
-	f.batch, f.views = make([]T, n), make([][]byte, n)
-	for i := range f.batch {
-		f.views[i] = bytesOf(&f.batch[i])
-	}
 }
 
 func (f *fixedEnd[T]) Close() error { return f.q.Close() }
