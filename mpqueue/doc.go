@@ -28,6 +28,14 @@
 // at once. CloseSend says for everybody that nothing more will come; receivers
 // drain the queue and then get ErrClosed, which is io.EOF.
 //
+//	Receive, Done, Requeue      a lease on an item: it comes back if its holder dies
+//	Reserve, ReserveSize        write a message in place, then Commit or Abort
+//	PutBatch, GetBatch          several at once
+//	Joinable, TaskDone, Join    wait until everything is dealt with
+//	Producer                    the queue closes when the last producer is gone
+//	WithMaxDeliveries           an end to messages that kill their consumers
+//	New(0)                      no capacity, but a budget of bytes
+//
 // # Crashes
 //
 // kill -9 of any of the processes, at whichever instruction:
@@ -49,7 +57,8 @@
 //
 // Measured on a virtual machine with two cores, 64-byte messages:
 //
-//	Put + Get in one goroutine               70 ns, no allocation, no system call
+//	Put + Get in one goroutine               26 ns, no allocation, no system call
+//	Put + Get between two processes          45 ns a message in a stream (a Go channel: 60 to 75)
 //	Put, other side awake                    2 atomic operations, no system call
 //	Put, a receiver asleep                   1 system call
 //	Put of more than the slot holds          2 atomic operations more
@@ -60,7 +69,8 @@
 //
 // # Limits
 //
-// A message is a value of a type without pointers, a string or a []byte. A queue
+// Types with pointers go through a Codec, by default package gob, which takes some
+// microseconds; types without, strings and []byte are copied as they are. A queue
 // trusts its processes: one that writes into the memory on its own can make
 // messages wrong, though not make others crash.
 package mpqueue
