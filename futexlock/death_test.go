@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -248,7 +249,7 @@ func threads(pid int) (tids []int) {
 
 // hogCPU keeps a CPU busy.
 func hogCPU(t testing.TB, cpu int) (stop func()) {
-	quit := make(chan struct{})
+	var quit atomic.Bool
 	go func() {
 		runtime.LockOSThread() // and end with the thread
 		var set unix.CPUSet
@@ -256,15 +257,10 @@ func hogCPU(t testing.TB, cpu int) (stop func()) {
 		if err := unix.SchedSetaffinity(0, &set); err != nil {
 			t.Error(err)
 		}
-		for {
-			select {
-			case <-quit:
-				return
-			default:
-			}
+		for !quit.Load() {
 		}
 	}()
-	return func() { close(quit) }
+	return func() { quit.Store(true) }
 }
 
 // swallow is one round. It returns how long the other sleeper waited after the

@@ -180,13 +180,6 @@ func (q *core) commit(c claim) bool {
 	return !q.seg.Closed()
 }
 
-// abort gives up a claimed place: consumers pass over it.
-func (q *core) abort(c claim) {
-	c.slot.word.CompareAndSwap(c.word, makeWord(c.lap+1, 0, free))
-	q.signal(&q.notEmpty) // one may be waiting for just this slot
-	q.signal(&q.notFull)
-}
-
 // claimGet claims the oldest item for a consumer:
 //
 //	lap of the slot      what it means                        next

@@ -12,8 +12,8 @@ import "shmkit/shm"
 //	2..0    state
 //
 //	state    meaning                       set by                          left by
-//	free     the place waits for lap L     release, abort, sweep           claim of a producer, seal
-//	writing  a producer fills it           CAS free → writing              commit, abort; sweep if it died
+//	free     the place waits for lap L     release, sweep                  claim of a producer, seal
+//	writing  a producer fills it           CAS free → writing              commit; sweep if it died
 //	ready    a message waits               commit of the owner             claim of a consumer
 //	reading  a consumer copies it          CAS ready, orphan → reading     release (free, lap L+1); sweep if it died
 //	orphan   its consumer died             sweep                           claim of a consumer
