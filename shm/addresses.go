@@ -78,10 +78,13 @@ func (t *addressTable) walk(a uintptr) *Segment {
 
 // add makes the addresses of c known.
 func (t *addressTable) add(c *core) {
+	lo, hi := c.span()
+	t.insert(&span{lo, hi, &Segment{core: c}}, c)
+}
+
+func (t *addressTable) insert(sp *span, c *core) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lo, hi := c.span()
-	sp := &span{lo, hi, &Segment{core: c}}
 	old := []*span{nil}
 	if p := t.segments.Load(); p != nil {
 		old = *p
@@ -98,7 +101,7 @@ func (t *addressTable) add(c *core) {
 		next := append(old, sp) // readers of the shorter slice do not look there
 		t.segments.Store(&next)
 	}
-	t.fill(lo, hi, c.index)
+	t.fill(sp.lo, sp.hi, c.index)
 }
 
 // remove forgets the addresses of c.

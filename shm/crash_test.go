@@ -266,21 +266,27 @@ func TestCrashArena(t *testing.T) {
 }
 
 // writing closes a segment while a goroutine writes into it, holding a lock.
-var writing = procstest.Role("writing", func(ctx context.Context, o *shm.Object[diary]) error {
-	d := o.Value()
+var writing = procstest.Role("writing", func(ctx context.Context, a writingArgs) error {
+	shm.BlankLate(a.Late)
+	d := a.Diary.Value()
 	d.Mu.Lock()
 	go func() {
 		for {
 			d.Lines++ // as a goroutine that was not told
 		}
 	}()
-	for d.Stage != 1 {
+	for shm.LoadInt64(&d.Stage) != 1 {
 		time.Sleep(time.Millisecond)
 	}
-	o.Close()
+	a.Diary.Close()
 	<-ctx.Done()
 	return nil
 })
+
+type writingArgs struct {
+	Diary *shm.Object[diary]
+	Late  time.Duration
+}
 
 type diary struct {
 	Mu    futexlock.Mutex
@@ -289,34 +295,48 @@ type diary struct {
 	_     [1 << 16]byte // its own segment
 }
 
+// closeWriting lets a process close a segment in the middle of its section, and
+// returns how many lines it wrote after this process had got the lock.
+func closeWriting(t *testing.T, late time.Duration) int64 {
+	o, err := shm.New[diary]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	d := o.Value()
+	p := writing.Start(t, writingArgs{o, late})
+	defer p.Kill()
+	waitFor(t, "it writes", func() bool { return shm.LoadInt64(&d.Lines) > 0 })
+	got := make(chan error)
+	go func() { got <- d.Mu.Lock() }()
+	procstest.WaitBlocked(t, 0, 1)
+	shm.StoreInt64(&d.Stage, 1)
+	if err := <-got; !errors.Is(err, futexlock.ErrOwnerDied) {
+		t.Fatal(err)
+	}
+	lines := shm.LoadInt64(&d.Lines)
+	for begin := time.Now(); time.Since(begin) < 5*time.Millisecond; {
+	}
+	written := shm.LoadInt64(&d.Lines) - lines
+	d.Mu.Consistent()
+	d.Mu.Unlock()
+	return written
+}
+
 // Close counts as the holder's death, and like the dead the closer has stopped
 // writing before anybody else gets in.
 func TestCrashClose(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	for range 20 {
-		o, err := shm.New[diary]()
-		if err != nil {
-			t.Fatal(err)
+		if n := closeWriting(t, 0); n != 0 {
+			t.Fatalf("%d lines were written after the lock was given away", n)
 		}
-		d := o.Value()
-		p := writing.Start(t, o)
-		waitFor(t, "it writes", func() bool { return shm.LoadInt64(&d.Lines) > 0 })
-		got := make(chan error)
-		go func() { got <- d.Mu.Lock() }()
-		procstest.WaitBlocked(t, 0, 1)
-		shm.StoreInt64(&d.Stage, 1)
-		if err := <-got; !errors.Is(err, futexlock.ErrOwnerDied) {
-			t.Fatal(err)
-		}
-		lines := shm.LoadInt64(&d.Lines)
-		for begin := time.Now(); time.Since(begin) < 5*time.Millisecond; {
-			if n := shm.LoadInt64(&d.Lines); n != lines {
-				t.Fatalf("%d lines were written after the lock was given away", n-lines)
-			}
-		}
-		p.Kill()
-		d.Mu.Consistent()
-		d.Mu.Unlock()
-		o.Close()
 	}
+	// The oracle: a Close that lets others in first.
+	for range 50 {
+		if closeWriting(t, 20*time.Millisecond) != 0 {
+			return
+		}
+	}
+	t.Error("a Close that lets others in too early is not noticed")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/edsrzf/mmap-go"
 
@@ -46,9 +47,12 @@ func (c *core) detach() error {
 	sys.AnchorRemove(&c.table[c.me-1].node)
 
 	g, err := c.ghost()
-	if err != nil {
-		// No memory for a second mapping: sweep through the first one.
+	if err != nil || blankLate > 0 {
+		// No memory for a second mapping: sweep through the first one. Who
+		// uses pointers into a segment that is being closed may then write
+		// a moment too long.
 		err = c.leaveTable()
+		time.Sleep(blankLate)
 		err = errors.Join(err, sys.Blank(c.mem))
 	} else {
 		err = sys.Blank(c.mem)
@@ -77,6 +81,9 @@ func (c *core) detach() error {
 	runtime.AddCleanup(c, func(m mmap.MMap) { m.Unmap() }, mem)
 	return err
 }
+
+// blankLate is set by a test that shows that the order of detach matters.
+var blankLate time.Duration
 
 // ghost returns a second view of the segment, known to nobody else: the way in
 // for the last steps of a process whose own view is blank.

@@ -1,6 +1,9 @@
 package shm
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Asleep returns how many goroutines of this process are inside Sleep.
 func Asleep() int { return int(asleep.Load()) }
@@ -11,6 +14,25 @@ func TrustKernel() (restore func()) {
 	trustKernel.Store(true)
 	return func() { trustKernel.Store(false) }
 }
+
+// InLine returns how many goroutines of this process wait to lead on word.
+func InLine(word *atomic.Uint32) (n int) {
+	sh := &gates[shard(word)]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if g := sh.m[word]; g != nil {
+		for _, turn := range g.line {
+			if turn != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// BlankLate makes Close of this process let others in before it has stopped
+// writing: a planted bug.
+func BlankLate(d time.Duration) { blankLate = d }
 
 // DropPins lets go of everything that was sent and never opened.
 func DropPins() {
