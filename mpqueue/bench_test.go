@@ -2,6 +2,7 @@ package mpqueue_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -154,4 +155,46 @@ func BenchmarkAlone(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+type receiveArgs struct {
+	Queue *mpqueue.Queue[[]byte]
+	Count int
+}
+
+var benchBytes = procstest.Role("bench-bytes", func(ctx context.Context, a receiveArgs) error {
+	b := make([]byte, 64)
+	for n := range a.Count {
+		binary.LittleEndian.PutUint64(b, uint64(n))
+		if err := a.Queue.Put(ctx, b); err != nil {
+			return err
+		}
+	}
+	return a.Queue.CloseSend()
+})
+
+// BenchmarkBytes moves messages of 64 bytes from another process to this one, by
+// Get and by Receive and Done.
+func BenchmarkBytes(b *testing.B) {
+	b.Run("impl=mpqueue/op=Get", func(b *testing.B) {
+		q := newQueue[[]byte](b, 1024)
+		benchBytes.Start(b, receiveArgs{q, b.N})
+		for n := range b.N {
+			m, err := q.Get(background)
+			if err != nil || binary.LittleEndian.Uint64(m) != uint64(n) {
+				b.Fatal(n, err)
+			}
+		}
+	})
+	b.Run("impl=mpqueue/op=Receive", func(b *testing.B) {
+		q := newQueue[[]byte](b, 1024)
+		benchBytes.Start(b, receiveArgs{q, b.N})
+		for n := range b.N {
+			i, err := q.Receive(background)
+			if err != nil || binary.LittleEndian.Uint64(i.Bytes()) != uint64(n) {
+				b.Fatal(n, err)
+			}
+			i.Done()
+		}
+	})
 }

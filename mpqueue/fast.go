@@ -115,6 +115,28 @@ func (q *core) againGet() (*slot, uint64) {
 	return nil, 0
 }
 
+// awaitHead looks at the head for a moment, without claiming anything: before a
+// Receive, whose attempts cost more than a look.
+func (q *core) awaitHead() {
+	p := q.head.Load()
+	i, lap := q.geo.locate(p)
+	s := q.slot(i)
+	ready := lap<<lapShift | ready
+	if s.word.Load() == ready || !shm.CanSpin() {
+		return
+	}
+	q.spinGet.standBack(p)
+	for n := range quickLooks {
+		if s.word.Load() == ready {
+			if n > 0 && n <= 2 {
+				q.spinGet.soon()
+			}
+			return
+		}
+		shm.Pause(1)
+	}
+}
+
 // againPut looks at the tail for a moment, standing back first if that has paid.
 func (q *core) againPut() (*slot, uint64, uint64) {
 	if !shm.CanSpin() {

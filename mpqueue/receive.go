@@ -29,6 +29,9 @@ type leased struct {
 
 func (q *core) receive(ctx context.Context, r *receiver) error {
 	r.ctx = ctx
+	if ctx.Err() == nil {
+		q.awaitHead()
+	}
 	if _, o, err := r.try(); o == claimed || err != nil {
 		r.drop()
 		return err
