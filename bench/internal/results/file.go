@@ -123,10 +123,33 @@ func (f *File) Noise() string {
 	if all > 0 && wide*3 > all {
 		s = append(s, fmt.Sprintf("in %d of %d cases the slowest repeat took more than 1.5 times the fastest", wide, all))
 	}
+	if d := f.drift(); d > 1.5 {
+		s = append(s, fmt.Sprintf("a case that was measured at several times of the run differed by up to %.1f times, so compare within one table", d))
+	}
 	if f.Machine.CPUs < 4 {
 		s = append(s, fmt.Sprintf("only %d CPUs: from 2x2 on processes take turns", f.Machine.CPUs))
 	}
 	return strings.Join(s, "; ")
+}
+
+// drift is how much slower the base point of a rival was at one time of the run
+// than at another: some growth rows are that point too.
+func (f *File) drift() float64 {
+	least, most := map[string]float64{}, map[string]float64{}
+	worst := 1.0
+	for _, r := range f.Rows {
+		again := r.Case == "grow-procs" && value(r.X) == 1 || r.Case == "grow-capacity" && value(r.X) == 1024
+		if r.NSPerMsg == nil || r.Case != "base" && !again {
+			continue
+		}
+		n := *r.NSPerMsg
+		if least[r.Impl] == 0 {
+			least[r.Impl] = n
+		}
+		least[r.Impl], most[r.Impl] = min(least[r.Impl], n), max(most[r.Impl], n)
+		worst = max(worst, most[r.Impl]/least[r.Impl])
+	}
+	return worst
 }
 
 // ErrNoMarks says that a file has no place for a table.

@@ -119,3 +119,19 @@ func TestFill(t *testing.T) {
 		t.Error("a mark without end")
 	}
 }
+
+func TestDrift(t *testing.T) {
+	row := func(name string, x *float64, ns float64) matrix.Row {
+		return matrix.Row{Case: name, Impl: "pipe", NSPerMsg: &ns, X: x}
+	}
+	one, two := 1.0, 2.0
+	f := results.File{Rows: []matrix.Row{row("base", nil, 100), row("grow-procs", &two, 900), row("grow-procs", &one, 250)}}
+	f.Machine.CPUs = 8
+	if got := f.Noise(); !strings.Contains(got, "up to 2.5 times") {
+		t.Errorf("%q", got)
+	}
+	f.Rows = f.Rows[:2]
+	if got := f.Noise(); got != "" {
+		t.Errorf("%q", got)
+	}
+}
