@@ -54,7 +54,7 @@ func TestDeathZombie(t *testing.T) {
 			t.Error("a zombie lives")
 		}
 	}
-	delays(t, "zombie", all, 10*time.Millisecond)
+	delays(t, "zombie", all, 100*time.Millisecond)
 }
 
 // Sleepers hear of a death by the bell.
@@ -135,7 +135,7 @@ func TestDeathExec(t *testing.T) {
 			t.Errorf("the process is %s", s)
 		}
 	}
-	delays(t, "execve", all, 20*time.Millisecond)
+	delays(t, "execve", all, 100*time.Millisecond)
 }
 
 // A stopped process lives, however long.
@@ -181,7 +181,7 @@ func TestDeathLarge(t *testing.T) {
 		cmd.Wait()
 		t.Logf("%d MiB resident: told after %v, torn down after %v", size>>20, all[len(all)-1], time.Since(begin))
 	}
-	delays(t, "large", all, 20*time.Millisecond)
+	delays(t, "large", all, 100*time.Millisecond)
 }
 
 // Nobody is told dead who still writes: a thread of the process is inside a long
@@ -220,7 +220,7 @@ func TestDeathCopying(t *testing.T) {
 			t.Errorf("kill %d: the dead process has written", i)
 		}
 	}
-	delays(t, "in pread", all, 50*time.Millisecond)
+	delays(t, "in pread", all, 100*time.Millisecond)
 	t.Logf("bytes written after the bell: in %d of %d kills; after the proof: in none", early, n)
 }
 
@@ -246,7 +246,7 @@ func TestDeathNamespaces(t *testing.T) {
 			t.Fatal("the death of one pid 1 is taken for that of the other")
 		}
 	}
-	delays(t, "pid namespaces", all, 20*time.Millisecond)
+	delays(t, "pid namespaces", all, 100*time.Millisecond)
 }
 
 // One process in 5,000 segments: the kernel rings at most 2,048 bells, the byte

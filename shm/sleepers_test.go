@@ -200,7 +200,7 @@ func TestSleepersLoseNoWake(t *testing.T) {
 	}
 	// The oracle: dispatchers that do not look at the words themselves.
 	defer shm.TrustKernel()()
-	if late := wakeAround(t, 4); late < crowdOf/10 {
+	if late := wakeAround(t, 2); late < crowdOf/10 {
 		t.Errorf("dispatchers that miss wakes between two waits are not noticed: %d late", late)
 	}
 }
