@@ -98,3 +98,6 @@ func OffsetOf(s *Segment, b []byte) int {
 	off, _ := Offset(s, &b[0])
 	return off
 }
+
+// AddUint64 adds to a word that other processes write.
+func AddUint64(p *uint64, n uint64) { atomic.AddUint64(p, n) }
