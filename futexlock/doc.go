@@ -1,3 +1,130 @@
 // Package futexlock provides locks that live in shared memory and survive the
-// death of any process that uses them.
+// death of any process that uses them, at any instruction: every lock of
+// Python's multiprocessing and of Go's sync.
+//
+//	type account struct {
+//		mu      futexlock.Mutex
+//		balance int64
+//	}
+//
+//	func main() {
+//		o, _, err := shm.OpenOrCreate[account]("account") // in every process
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer o.Close()
+//		a := o.Value()
+//		err = a.mu.Lock()
+//		if errors.Is(err, futexlock.ErrOwnerDied) {
+//			// We hold it, and the last holder died inside.
+//			a.repair()
+//			a.mu.Consistent()
+//		}
+//		a.balance++
+//		a.mu.Unlock()
+//	}
+//
+// All types are plain structs without pointers. All zero bytes are their
+// initial state; Semaphore and Barrier have an Init for what zero cannot say.
+// Put them into any segment of package shm: alone, in arrays, inside your own
+// structs. They have no handle and no name: a lock is a bare pointer, and learns
+// from its address which segment it is in and who this process is there. A lock
+// that lies in no segment panics and says so.
+//
+//	Python              sync          here
+//	Lock                Mutex         Mutex
+//	RLock                             RecursiveMutex
+//	                    RWMutex       RWMutex
+//	Semaphore                         Semaphore; AcquireOwned for permits that come back
+//	BoundedSemaphore                  Semaphore with a maximum
+//	Condition           Cond          Cond
+//	Event                             Event
+//	Barrier                           Barrier
+//	                    Once          Once
+//	                    WaitGroup     WaitGroup
+//
+// Ownership belongs to the process: a goroutine may unlock what another
+// goroutine of its process locked. What takes long takes a context, or has a
+// variant that does: a done context means try once, then its error. A cancel
+// or a deadline ends a wait within 10 ms, leaves nothing behind and loses
+// nobody's wake.
+//
+// # When a process dies
+//
+// Death is decided by the kernel, never by time: a stopped, traced or slow
+// process is alive, and is waited for. Nobody gets what a dead process held
+// before the last thread of it is past its last store, even one inside a system
+// call that copies into the shared memory.
+//
+//	              its holder dies                       one that waits for it dies
+//	Mutex,        the next ones get the lock and        nothing
+//	Recursive     ErrOwnerDied, until Consistent
+//	RWMutex       a writer inside: the same, readers    nothing
+//	              too; a reader: nothing to tell
+//	Semaphore     owned permits come back; others       nothing
+//	              are gone
+//	Cond          waiters are told by the Mutex         the signal that it was woken for goes
+//	                                                    to another
+//	Event                                               nothing
+//	Barrier       a party: the barrier breaks, with     it is a party
+//	              ErrBroken and ErrOwnerDied
+//	Once          the next caller runs f again          nothing
+//	WaitGroup     its tasks are lost: ErrOwnerDied      nothing
+//	              from Wait, until Reset or retaken
+//
+// ErrOwnerDied from a lock means held. Nobody is ever locked out for good, and
+// code that ignores the error still excludes others.
+//
+// A lock is granted about a millisecond after the death of its holder. What no
+// protocol in user space can do is to bring back the wake that was given to a
+// process which was killed before it could act on it. The sweep of the dead
+// process does, which package procs runs when a child of this process ends; or
+// else the backstop: no sleep lasts longer than 100 ms without a look.
+//
+// What is left at every kill, and who sees to it, is written beside the code of
+// each type. All of that is explored exhaustively by the tests of this package:
+// every interleaving of three processes, with a kill before each step.
+//
+// # How it works
+//
+// The state of each lock is one or a few words. A change is one compare-and-swap
+// that says who made it: there is no moment in which a lock is held by nobody
+// known. Waiting is futex(2) on the same words, spinning for 2 µs first where
+// that has paid. LAYOUT.md specifies the words.
+//
+// A release of a Mutex wakes the next sleeper in the same step (FUTEX_WAKE_OP),
+// so that no kill can fall between the two. It keeps a flag that others may
+// sleep until a wake has found nobody. Whoever has waited 1 ms makes newcomers
+// queue up behind it. One goroutine of a process sleeps for a lock in the
+// kernel, the others wait behind it in Go: 10,000 goroutines that wait for one
+// lock need no more threads than two.
+//
+// The race detector does not see atomics in mapped memory. In programs built
+// with -race these types tell it of every edge, so that correct programs are
+// not reported and missing locks are.
+//
+// # Costs
+//
+// Nobody else wants the lock; 2 processors of a virtual machine (AMD EPYC, Linux
+// 6.18), Go 1.26, least of many short runs, in ns. No path here allocates or
+// makes a system call.
+//
+//	Mutex Lock+Unlock              8.6     sync.Mutex 4.3, pthread 5.9, pthread robust 8.7, multiprocessing.Lock 340
+//	RecursiveMutex Lock+Unlock      29
+//	RWMutex RLock+RUnlock           11     sync.RWMutex 4.1
+//	RWMutex Lock+Unlock             23     sync.RWMutex 8.6
+//	Semaphore Acquire+Release       12     with cells 20, owned 11
+//	Event IsSet                    1.8
+//	Once Do, done                  3.3
+//	WaitGroup Add+Done              17     sync.WaitGroup 7.7
+//	Cond Signal, nobody waits      4.0
+//
+// Two processes that take turns with short sections do 73 million a second
+// (pthread's robust mutex 44, multiprocessing.Lock 3). A lock that is handed to
+// a sleeper costs two system calls, and what the machine needs to wake a
+// thread: 3 to 30 µs. go test -bench . and go test -run Speed -v measure it
+// where you are.
+//
+// Linux 5.4 or later on amd64 and arm64; futex_waitv (5.16) is used where it is.
+// Elsewhere the package compiles, and shm gives no segment to put a lock into.
 package futexlock

@@ -3,6 +3,7 @@ package futexlock_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,11 @@ import (
 // instruction.
 type cut struct {
 	name string
+	// short operations are cut after every instruction in every run; of the
+	// others, hundreds or thousands of instructions long, the default run takes
+	// a sample, and a run with -deep every one. Those that sleep in the middle
+	// are left to -deep: the scheduler's instructions around a sleep are many.
+	short, sleeps bool
 	// before is what the role does first; then it waits until partner, in
 	// the test's process, says that it is ready; then it does the operation.
 	before  func(t *table)
@@ -94,9 +100,9 @@ func init() {
 		}
 	}
 	cuts = []cut{
-		{name: "Lock", partner: atOnce, after: lockPair,
+		{name: "Lock", short: true, partner: atOnce, after: lockPair,
 			op: func(ctx context.Context, t *table) { t.Mu.Lock() }},
-		{name: "Unlock", partner: atOnce, after: lockPair,
+		{name: "Unlock", short: true, partner: atOnce, after: lockPair,
 			before: func(t *table) { t.Mu.Lock() },
 			op:     func(ctx context.Context, t *table) { t.Mu.Unlock() }},
 		{name: "Unlock with a waiter", after: lockPair,
@@ -106,7 +112,7 @@ func init() {
 				return lockPair(ctx, t)
 			},
 			op: func(ctx context.Context, t *table) { t.Mu.Unlock() }},
-		{name: "Lock with a holder", after: lockPair,
+		{name: "Lock with a holder", sleeps: true, after: lockPair,
 			partner: func(ctx context.Context, t *table, ready func()) error {
 				t.Mu.Lock()
 				ready()
@@ -116,10 +122,10 @@ func init() {
 				return nil
 			},
 			op: func(ctx context.Context, t *table) { t.Mu.Lock() }},
-		{name: "RLock", partner: atOnce, after: rwPair,
+		{name: "RLock", short: true, partner: atOnce, after: rwPair,
 			before: func(t *table) { t.RW.RLock(); t.RW.RUnlock() }, // has its cell
 			op:     func(ctx context.Context, t *table) { t.RW.RLock() }},
-		{name: "first RLock", partner: atOnce, after: rwPair,
+		{name: "first RLock", sleeps: true, partner: atOnce, after: rwPair,
 			op: func(ctx context.Context, t *table) { t.RW.RLock() }},
 		{name: "RUnlock with a writer waiting", after: rwPair,
 			before: func(t *table) { t.RW.RLock() },
@@ -137,7 +143,14 @@ func init() {
 				return rwPair(ctx, t)
 			},
 			op: func(ctx context.Context, t *table) { t.RW.Unlock() }},
-		{name: "Wait", after: lockPair,
+		{name: "Wait", after: lockPair, partner: atOnce,
+			before: func(t *table) { t.Mu.Lock() },
+			op: func(ctx context.Context, t *table) {
+				ctx, cancel := context.WithCancel(ctx)
+				cancel()
+				t.Cond.Wait(ctx, &t.Mu)
+			}},
+		{name: "Wait for a signal", sleeps: true, after: lockPair,
 			before: func(t *table) { t.Mu.Lock() },
 			partner: func(ctx context.Context, t *table, ready func()) error {
 				ready()
@@ -150,17 +163,20 @@ func init() {
 			},
 			op: func(ctx context.Context, t *table) { t.Cond.Wait(ctx, &t.Mu) }},
 		{name: "Signal with a waiter", after: lockPair,
+			before: func(t *table) {},
 			partner: func(ctx context.Context, t *table, ready func()) error {
 				go asleep(ready)
-				return condPair(ctx, t)
-			},
-			before: func(t *table) {},
-			op: func(ctx context.Context, t *table) {
-				t.Mu.Lock()
-				t.Count[0].Add(1)
-				t.Cond.Signal()
+				if err := t.Mu.LockContext(ctx); err != nil {
+					return err
+				}
+				err := t.Cond.Wait(eventually(ctx), &t.Mu)
 				t.Mu.Unlock()
-			}},
+				if errors.Is(err, context.DeadlineExceeded) && t.Count[0].Load() == 0 {
+					err = nil // killed before it had signalled
+				}
+				return err
+			},
+			op: func(ctx context.Context, t *table) { t.Cond.Signal(); t.Count[0].Add(1) }},
 		{name: "Semaphore.Release to a waiter", partner: func(ctx context.Context, t *table, ready func()) error {
 			go asleep(ready)
 			p, err := t.Sem.AcquireOwned(ctx)
@@ -187,7 +203,7 @@ func init() {
 				return nil
 			},
 			op: func(ctx context.Context, t *table) { t.Event.Set() }},
-		{name: "WaitGroup.Take", partner: func(ctx context.Context, t *table, ready func()) error {
+		{name: "WaitGroup.Take", sleeps: true, partner: func(ctx context.Context, t *table, ready func()) error {
 			t.Group.Add(2)
 			ready()
 			return nil
@@ -211,7 +227,7 @@ var permit futexlock.Permit
 // eventually is a context for a wait that nobody may end: the setter can be
 // killed before its first store.
 func eventually(ctx context.Context) context.Context {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
 	context.AfterFunc(ctx, cancel)
 	return ctx
 }
@@ -225,28 +241,24 @@ func rwPairWrite(ctx context.Context, t *table) error {
 	return err
 }
 
-// condPair waits for Count[0] to rise, or to be told that its maker died.
-func condPair(ctx context.Context, t *table) error {
-	if err := t.Mu.LockContext(ctx); err != nil {
-		return err
-	}
-	err := t.Cond.WaitFor(eventually(ctx), &t.Mu, func() bool { return t.Count[0].Load() > 0 })
-	if errors.Is(err, futexlock.ErrOwnerDied) {
-		t.Mu.Consistent()
-		err = nil
-	}
-	if errors.Is(err, context.DeadlineExceeded) && t.Count[0].Load() == 0 {
-		err = nil // killed before it did anything
-	}
-	t.Mu.Unlock()
-	return err
+// allOfThem is the flag that the explorer registers.
+func allOfThem() bool {
+	f := flag.Lookup("deep")
+	return f != nil && f.Value.String() == "true"
 }
 
 func TestEveryInstruction(t *testing.T) {
 	for i, c := range cuts {
 		t.Run(c.name, func(t *testing.T) {
-			procstest.Watchdog(t, 3*time.Minute)
+			procstest.Watchdog(t, 5*time.Minute)
 			start := time.Now()
+			if c.sleeps && !allOfThem() {
+				t.Skip("thousands of instructions: run with -deep")
+			}
+			if !c.short && !allOfThem() && !testing.Short() {
+				flag.Set("test.short", "true") // procstest takes a sample then
+				defer flag.Set("test.short", "false")
+			}
 			var partner chan error
 			var end context.CancelFunc
 			setup := func(t testing.TB) job {
@@ -271,7 +283,7 @@ func TestEveryInstruction(t *testing.T) {
 				tab := j.Table.Value()
 				// Partners that look for the role may stop looking.
 				stop := time.AfterFunc(3*time.Second, end)
-				if c.name == "Lock with a holder" || c.name == "Wait" {
+				if c.name == "Lock with a holder" || c.name == "Wait for a signal" {
 					end()
 				}
 				err := <-partner

@@ -1,0 +1,87 @@
+package futexlock
+
+import (
+	"fmt"
+
+	"shmkit/shm"
+)
+
+// sweep clears the cell of the dead reader, and opens the gate of the dead
+// writer.
+func (rw *RWMutex) sweep(s *shm.Segment, dead uint32) {
+	for i := range rw.cells {
+		c := &rw.cells[i].v
+		for v := c.Load(); cellToken(v) == dead; v = c.Load() {
+			if c.CompareAndSwap(v, 0) {
+				shm.Wake(low(c), 1)
+			}
+		}
+	}
+	self := uint32(s.Self())
+	for v := rw.write.Load(); holderOf(v) == dead; v = rw.write.Load() {
+		if rw.write.CompareAndSwap(v, inherited(v, self, 0)) {
+			rw.settle(self, buried)
+			rw.releaseWrite(self)
+			break
+		}
+	}
+	passOn(&rw.write)
+	// dead may have opened the gate and woken nobody, and somebody may have
+	// succeeded it since.
+	shm.Wake(&rw.gate, -1)
+}
+
+func (rw *RWMutex) check(s *shm.Segment) string {
+	g, h := rw.gate.Load(), holderOf(rw.write.Load())
+	if wrong := checkHolder(s, h); wrong != "" {
+		return wrong
+	}
+	if g&gateClosed != 0 && h == 0 {
+		return fmt.Sprintf("the gate (%#x) is closed and nobody holds the write side", g)
+	}
+	if g&(gateWriting|gateShared) != 0 && g&gateClosed == 0 {
+		return fmt.Sprintf("the gate (%#x) is open with a writer inside", g)
+	}
+	for i := range rw.cells {
+		v := rw.cells[i].v.Load()
+		if wrong := checkHolder(s, cellToken(v)); wrong != "" {
+			return fmt.Sprintf("cell %d: %s", i, wrong)
+		}
+	}
+	return ""
+}
+
+// State describes rw in a line for people, for instance "read by 3 in 2
+// processes, a writer waits".
+func (rw *RWMutex) State() string {
+	g, w := rw.gate.Load(), rw.write.Load()
+	readers, processes := uint32(0), 0
+	for i := range rw.cells {
+		if n := cellCount(rw.cells[i].v.Load(), class(g)); n > 0 {
+			readers += n
+			processes++
+		}
+	}
+	s := "unlocked"
+	switch {
+	case g&(gateWriting|gateShared) != 0:
+		s = wordState(shm.Find(rw), w&^ownerDied) + " for writing"
+		if g&gateShared != 0 {
+			s = wordState(shm.Find(rw), w&^ownerDied) + " for reading, alone"
+		}
+	case readers > 0:
+		s = fmt.Sprintf("read by %d in %d processes", readers, processes)
+		if g&gateClosed != 0 {
+			s += ", a writer waits"
+		}
+	case g&gateClosed != 0:
+		s = "a writer is about to enter"
+	}
+	if g&ownerDied != 0 {
+		s += ", a writer died inside"
+	}
+	if g&waited != 0 {
+		s += ", readers wait"
+	}
+	return s
+}
