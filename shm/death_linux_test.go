@@ -79,7 +79,7 @@ func TestDeathBell(t *testing.T) {
 		all = append(all, tr.told(tok, begin))
 	}
 	delays(t, "the bell", heard, 10*time.Millisecond)
-	delays(t, "proof after the bell", all, 10*time.Millisecond)
+	delays(t, "proof after the bell", all, 100*time.Millisecond)
 }
 
 // A process that has got the pid of a dead one changes nothing.
