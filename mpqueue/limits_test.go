@@ -1,52 +1,12 @@
 package mpqueue_test
 
 import (
-	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"shmkit/mpqueue"
 	"shmkit/shm"
 )
-
-// TestGrowing fills a queue without a capacity to its budget, drains it and looks
-// at the memory that it holds.
-func TestGrowing(t *testing.T) {
-	q := newQueue[[]byte](t, 0, mpqueue.WithMaxBytes(16<<20))
-	b := make([]byte, 60000)
-	n := 0
-	for ; q.TryPut(b) == nil; n++ {
-		if n > 1000 {
-			t.Fatal("no bound")
-		}
-	}
-	full := blocks(t, q.Segment())
-	for range n {
-		if _, err := q.Get(background); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(background, 20*time.Millisecond)
-	defer cancel()
-	q.Get(ctx) // sleeps, and gives back before
-	left := blocks(t, q.Segment())
-	t.Logf("%d messages of 60 kB in 16 MiB: %d kB of memory, %d kB when drained", n, full/2, left/2)
-	if n < 200 || full < 2*12<<10 || left > 2*4<<10 {
-		t.Error("not bounded, or not given back")
-	}
-	small := newQueue[point](t, 0)
-	for i := range 3000 {
-		if err := small.TryPut(point{i, -i}); err != nil {
-			t.Fatal(i, err)
-		}
-	}
-	for i := range 3000 {
-		if v, err := small.Get(background); v != (point{i, -i}) || err != nil {
-			t.Fatal(v, err)
-		}
-	}
-}
 
 func TestMisuse(t *testing.T) {
 	for _, n := range []int{-1, 1<<30 + 1} {

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"shmkit/mpqueue"
+	"shmkit/procs/procstest"
 	"shmkit/shm"
 )
+
+func TestMain(m *testing.M) { procstest.Main(m) }
 
 var background = context.Background()
 

@@ -19,8 +19,6 @@ import (
 	"shmkit/shm"
 )
 
-func TestMain(m *testing.M) { procstest.Main(m) }
-
 var tortureKills = flag.Int("torture", 300, "how many processes the torture test kills")
 
 const (
