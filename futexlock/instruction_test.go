@@ -143,13 +143,15 @@ func init() {
 				return rwPair(ctx, t)
 			},
 			op: func(ctx context.Context, t *table) { t.RW.Unlock() }},
-		{name: "Wait", after: lockPair, partner: atOnce,
+		{name: "Wait", after: lockPair, // the signal comes before it sleeps
 			before: func(t *table) { t.Mu.Lock() },
-			op: func(ctx context.Context, t *table) {
-				ctx, cancel := context.WithCancel(ctx)
-				cancel()
-				t.Cond.Wait(ctx, &t.Mu)
-			}},
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				ready()
+				until(ctx, t.Cond.State, "waiters")
+				t.Cond.Broadcast()
+				return nil
+			},
+			op: func(ctx context.Context, t *table) { t.Cond.Wait(context.Background(), &t.Mu) }},
 		{name: "Wait for a signal", sleeps: true, after: lockPair,
 			before: func(t *table) { t.Mu.Lock() },
 			partner: func(ctx context.Context, t *table, ready func()) error {
@@ -283,7 +285,7 @@ func TestEveryInstruction(t *testing.T) {
 				tab := j.Table.Value()
 				// Partners that look for the role may stop looking.
 				stop := time.AfterFunc(3*time.Second, end)
-				if c.name == "Lock with a holder" || c.name == "Wait for a signal" {
+				if c.name == "Lock with a holder" || strings.HasPrefix(c.name, "Wait") {
 					end()
 				}
 				err := <-partner
