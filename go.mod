@@ -9,3 +9,5 @@ require (
 )
 
 require github.com/HdrHistogram/hdrhistogram-go v1.4.0
+
+require github.com/anishathalye/porcupine v1.3.1

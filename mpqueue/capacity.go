@@ -124,15 +124,12 @@ func (q *core) settledHead() (uint64, *slot, uint64) {
 // delivered again.
 func (q *core) length() int {
 	var n uint64
-	p, _, _ := q.settledHead()
-	for k := range q.geo.capacity {
-		i, lap := q.geo.locate(p + k)
+	end := q.claimedEnd()
+	// Not from the head: what is to be delivered again may lie before it.
+	for p, _, _ := q.unreleased(end); p != end; p++ {
+		i, lap := q.geo.locate(p)
 		w := q.slot(i).word.Load()
-		d := lapsAhead(w, lap)
-		if d < 0 || d == 0 && (stateOf(w) == free || stateOf(w) == sealed) {
-			break
-		}
-		if d == 0 && (stateOf(w) == ready || stateOf(w) == orphan) {
+		if lapsAhead(w, lap) == 0 && (stateOf(w) == ready || stateOf(w) == orphan) {
 			n++
 		}
 	}

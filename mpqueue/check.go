@@ -18,7 +18,7 @@ func check(s *shm.Segment) []error {
 		errs = append(errs, fmt.Errorf("mpqueue: check: "+format+": %w", append(args, ErrCorrupt)...))
 	}
 	used := map[blockID]uint64{}
-	p, _, _ := q.settledHead()
+	p, _, _ := q.unreleased(q.claimedEnd())
 	behind := false // a slot that waits for a producer: nothing may be put after it
 	for k := range q.geo.capacity {
 		i, lap := q.geo.locate(p + k)
