@@ -162,11 +162,11 @@ func TestCondTimeout(t *testing.T) {
 	if d := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || d < 50*time.Millisecond {
 		t.Errorf("%v after %v", err, d)
 	}
-	p := play(t, o, "condwait", 30)
+	p := play(t, o, "condwait", 500)
 	tab.Mu.Unlock()
 	await(t, &tab.Step[0], 1)
 	tab.Mu.Lock() // from inside its Wait until well after its deadline
-	time.Sleep(60 * time.Millisecond)
+	time.Sleep(600 * time.Millisecond)
 	if tab.Step[1].Load() != 0 {
 		t.Error("Wait returned while another process held the mutex")
 	}
