@@ -1,0 +1,81 @@
+package mpqueue
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"shmkit/shm"
+)
+
+// RingFaultPoints are the points at which tests kill a process in a ring.
+var RingFaultPoints = []string{
+	"mpqueue.ring.claimed", "mpqueue.ring.published", "mpqueue.ring.taken",
+	"mpqueue.ring.waited", "mpqueue.ring.swept", "mpqueue.signal.pending",
+	"shm.sweep.elected", "shm.sweep.released", "shm.attach.claimed",
+}
+
+// RingFirst makes a ring whose first item has position p.
+func RingFirst(p uint64) Option { return func(o *options) { o.first = p } }
+
+// WaitFences returns when this process publishes by plain stores, if it can.
+func WaitFences() {
+	for membarrierAllowed() && !canPublishPlain() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// ForbidMembarrier makes this process do without membarrier from now on.
+func ForbidMembarrier(on bool) { fences.lacking.Store(on) }
+
+// RingLate returns how many sleeps of this process only their backstop ended,
+// though there was something to do: wakes that were lost.
+func RingLate[T any](r *Ring[T]) int { return r.c.in.late + r.c.out.late }
+
+// Litmus is the handshake of publisher and sleeper without a ring: a plain store
+// and a load on one side, a store, perhaps a fence for the other side, and a load
+// here. It returns how many rounds fit into d, and in how many neither saw the
+// other's store.
+func Litmus(d time.Duration, fence bool) (rounds, blind int) {
+	var x, y atomic.Uint64
+	var begin, end, seen atomic.Uint64
+	const stop = 1 << 63
+	go func() {
+		runtime.LockOSThread()
+		for i := uint64(1); ; i++ {
+			for begin.Load() < i {
+			}
+			if begin.Load() == stop {
+				return
+			}
+			shm.StoreRelease(&x, i)
+			saw := y.Load()
+			seen.Store(saw)
+			end.Store(i)
+		}
+	}()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	i := uint64(1)
+	for begun := time.Now(); time.Since(begun) < d; i++ {
+		begin.Store(i)
+		for range i % 64 { // the two meet at all distances
+			x.Load()
+		}
+		y.Store(i)
+		if fence {
+			membarrier()
+		}
+		saw := x.Load()
+		for end.Load() != i {
+		}
+		if saw != i && seen.Load() != i {
+			blind++
+		}
+	}
+	begin.Store(stop)
+	return int(i - 1), blind
+}
+
+// PlainPublishing reports whether this build and machine publish by plain stores.
+func PlainPublishing() bool { return !storeIsFence && membarrierAllowed() }
