@@ -25,13 +25,13 @@ func (anyCodec) Decode(b []byte) (any, error) {
 	r := anyReader{b: b}
 	v, err := r.any()
 	if err == nil && len(r.b) != 0 {
-		err = fmt.Errorf("%w: %d bytes after the value", ErrCorrupt, len(r.b))
+		err = r.fail("it should have ended")
 	}
 	return v, err
 }
 
 func (r *anyReader) fail(what string) error {
-	return fmt.Errorf("%w: a value of any: %s", ErrCorrupt, what)
+	return fmt.Errorf("%w: a value of any, %d bytes from its end: %s", ErrCorrupt, len(r.b), what)
 }
 
 func (r *anyReader) any() (any, error) {
@@ -225,7 +225,7 @@ func (r *anyReader) compound(x reflect.Value) error {
 		if err := r.value(k); err != nil {
 			return err
 		}
-		if k.Kind() == reflect.Interface && !k.IsNil() && !k.Elem().Comparable() {
+		if !k.Comparable() {
 			return r.fail("a key that cannot be compared")
 		}
 		if err := r.value(v); err != nil {

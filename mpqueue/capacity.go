@@ -104,12 +104,12 @@ func (q *core) unreleased(p uint64) (uint64, *slot, uint64) {
 // released, its slot and what it holds, and raises the hint to it.
 func (q *core) settledHead() (uint64, *slot, uint64) {
 	p := q.control.head.Load()
-	for {
+	for probes := uint64(0); ; probes++ {
 		i, lap := q.geo.locate(p)
 		s := q.slot(i)
 		w := s.word.Load()
 		d := lapsAhead(w, lap)
-		if d <= 0 {
+		if d <= 0 || probes > q.geo.searchMost() {
 			raise(&q.control.head, p)
 			return p, s, w
 		}

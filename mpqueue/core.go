@@ -88,6 +88,12 @@ func raise(hint *atomic.Uint64, p uint64) {
 // starts from one looks at that many slots too many.
 const hintEvery = 8
 
+// searchMost is how many places a search looks at. Places only ever get ahead of
+// each other by a lap or two, so a search ends after two rounds of the ring at the
+// latest, but for what others claim meanwhile. Damaged words can each be ahead of
+// the other, as laps are compared modulo 2^44; then it would go round for ever.
+func (g *geometry) searchMost() uint64 { return 4*g.capacity + 1024 }
+
 // sharedHint raises a shared hint if p is one of those that do.
 func (q *core) sharedHint(hint *atomic.Uint64, p uint64) {
 	if p%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
@@ -153,6 +159,9 @@ func (q *core) claimPut(mine bool) (claim, outcome) {
 		if probes%hintEvery == 0 {
 			if h := q.control.tail.Load(); int64(h-p) > 0 {
 				p = h
+			}
+			if uint64(probes) > q.geo.searchMost() {
+				return claim{slot: s, pos: p, lap: lap, word: w}, busy
 			}
 		}
 	}
@@ -228,6 +237,9 @@ func (q *core) claimGet() (claim, outcome) {
 		if probes%hintEvery == 0 {
 			if h := q.control.head.Load(); int64(h-p) > 0 {
 				p = h
+			}
+			if uint64(probes) > q.geo.searchMost() {
+				return c, busy
 			}
 		}
 	}

@@ -98,11 +98,11 @@ func (q *core) claimedEnd() uint64 {
 	if h := q.control.tail.Load(); int64(h-p) > 0 {
 		p = h
 	}
-	for {
+	for probes := uint64(0); ; probes++ {
 		i, lap := q.geo.locate(p)
 		w := q.slot(i).word.Load()
 		d := lapsAhead(w, lap)
-		if d < 0 || d == 0 && (stateOf(w) == free || stateOf(w) == sealed) {
+		if d < 0 || d == 0 && (stateOf(w) == free || stateOf(w) == sealed) || probes > q.geo.searchMost() {
 			return p
 		}
 		if d > 1 {
