@@ -67,6 +67,11 @@ func (c *core) claimSlot(i int) (inc uint32, _ error) {
 	s := &c.table[i-1]
 	st := s.status.Load()
 	inc = nextInc(statusInc(st) & incMask)
+	// Before the claim: killed in between, we leave a slot too many to look at,
+	// not one that nobody looks at.
+	for h := c.wall.highSlot.Load(); h < uint32(i); h = c.wall.highSlot.Load() {
+		c.wall.highSlot.CompareAndSwap(h, uint32(i))
+	}
 	if statusState(st) != slotFree || !s.status.CompareAndSwap(st, statusOf(inc, slotClaiming)) {
 		sys.UnlockByte(c.file, lockBase+int64(i))
 		return 0, nil

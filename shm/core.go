@@ -144,9 +144,6 @@ func (c *core) join() error {
 	for j := range s.user {
 		s.user[j].Store(0)
 	}
-	for h := c.wall.highSlot.Load(); h < uint32(i); h = c.wall.highSlot.Load() {
-		c.wall.highSlot.CompareAndSwap(h, uint32(i))
-	}
 	if tid, ok := sys.StartAnchor(); ok {
 		// First the chain, then the word: the kernel marks only words that
 		// hold the anchor's thread id.

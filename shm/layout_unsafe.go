@@ -78,8 +78,8 @@ type wall struct {
 
 	// lockMapLen counts the entries of the lock map that are claimed.
 	lockMapLen atomic.Uint32
-	// highSlot is the highest slot number ever claimed: scans of the table
-	// stop there. It only grows.
+	// highSlot is the highest slot number that anybody went to claim: scans
+	// of the table stop there. It only grows, and before the claim.
 	highSlot atomic.Uint32
 	// sweeps counts finished sweeps, for people and tests.
 	sweeps atomic.Uint32
