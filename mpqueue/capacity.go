@@ -30,8 +30,8 @@ func (q *core) reserved() (n uint64) {
 	return n
 }
 
-func (q *core) countLease()   { q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(1) }
-func (q *core) uncountLease() { q.seg.Cell(q.seg.Self().Slot(), cellLeases).Add(^uint32(0)) }
+func (q *core) countLease()   { q.leaseCell.Add(1) }
+func (q *core) uncountLease() { q.leaseCell.Add(^uint32(0)) }
 
 // outside returns how many items are out of the ring: leased, or left by somebody
 // who died with them.
@@ -85,6 +85,9 @@ func (q *core) leasedFull(p uint64) (claim, outcome) {
 // slot and what it holds; p if there is none. Every position before p is claimed.
 func (q *core) unreleased(p uint64) (uint64, *slot, uint64) {
 	h := q.gone.Load()
+	if r := q.control.released.Load(); int64(r-h) > 0 {
+		h = r
+	}
 	if p-h > q.geo.capacity {
 		h = p - q.geo.capacity // whoever claimed p-1 found the place before that released
 	}

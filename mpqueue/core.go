@@ -18,6 +18,8 @@ type core struct {
 	// The low bits of slot words that say that this process is at it.
 	writing, reading uint64
 
+	leaseCell *atomic.Uint32 // our cellLeases
+
 	// Lower bounds of the positions that are not claimed, and not taken, as
 	// far as this process knows. Here they cost no shared line.
 	_    [64]byte
@@ -48,6 +50,7 @@ func newCore(s *shm.Segment, g geometry) *core {
 	q.tail.Store(q.control.tail.Load())
 	q.head.Store(q.control.head.Load())
 	q.gone.Store(g.first)
+	q.leaseCell = q.cell(cellLeases)
 	q.writing, q.reading = makeWord(0, q.self, writing), makeWord(0, q.self, reading)
 	q.spinPut.init()
 	q.spinGet.init()
@@ -94,13 +97,6 @@ const hintEvery = 8
 // the other, as laps are compared modulo 2^44; then it would go round for ever.
 func (g *geometry) searchMost() uint64 { return 4*g.capacity + 1024 }
 
-// sharedHint raises a shared hint if p is one of those that do.
-func (q *core) sharedHint(hint *atomic.Uint64, p uint64) {
-	if p%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
-		raise(hint, p)
-	}
-}
-
 // claimPut claims the next place for a producer:
 //
 //	lap of the slot        what it means                      next
@@ -137,7 +133,9 @@ func (q *core) claimPut(mine bool) (claim, outcome) {
 				fault.Point("mpqueue.put.claimed")
 			}
 			shm.StoreRelease(&q.tail, p+1)
-			q.sharedHint(&q.control.tail, p+1)
+			if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
+				raise(&q.control.tail, p+1)
+			}
 			return claim{slot: s, pos: p, lap: lap, word: makeWord(lap, q.self, writing)}, claimed
 		case d == 0 && stateOf(w) == sealed:
 			return claim{slot: s, pos: p, lap: lap, word: w}, closed
@@ -225,7 +223,9 @@ func (q *core) claimGet() (claim, outcome) {
 					continue
 				}
 				shm.StoreRelease(&q.head, p+1)
-				q.sharedHint(&q.control.head, p+1)
+				if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
+					q.raiseHead(p + 1)
+				}
 				return c, claimed
 			}
 		case d > 2:

@@ -56,31 +56,45 @@ func (q *core) commitFast(s *slot, w uint64) bool {
 }
 
 // claimGetFast claims the message at this process's head. It returns the slot and
-// its word free of owner and state, or nil.
-func (q *core) claimGetFast() (*slot, uint64) {
+// its word free of owner and state, and its position, or nil.
+func (q *core) claimGetFast() (*slot, uint64, uint64) {
 	if q.orphans.Load() != q.seen.Load() {
-		return nil, 0
+		return nil, 0, 0
 	}
 	p := q.head.Load()
 	i, lap := q.geo.locate(p)
 	s := q.slot(i)
 	w := lap << lapShift
 	if s.word.Load() != w|ready || !s.word.CompareAndSwap(w|ready, w|q.reading) {
-		return nil, 0
+		return nil, 0, 0
 	}
 	if fault.Enabled {
 		fault.Point("mpqueue.get.claimed")
 	}
 	if q.seg.Closed() {
-		return nil, 0 // the slot may be a private page; if not, the message will be delivered again
+		return nil, 0, 0 // the slot may be a private page; if not, the message will be delivered again
 	}
 	shm.RaceAcquire(&s.word)
 	shm.StoreRelease(&q.head, p+1)
 	if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
-		raise(&q.control.head, p+1)
+		q.raiseHead(p + 1)
 	}
-	return s, w
+	return s, w, p
 }
+
+// raiseHead tells the others that every position below p is taken, and now and
+// then, if leases make that matter to producers, which slots are free again.
+func (q *core) raiseHead(p uint64) {
+	raise(&q.control.head, p)
+	if p%releasedEvery == 0 && q.leasing.Load() != 0 {
+		h, _, _ := q.unreleased(p - 1) // p-1 is our own and not yet free
+		raise(&q.control.released, h)
+	}
+}
+
+// releasedEvery is how often, in positions, consumers say what is free again.
+// They have those slots in their cache, the producers have not.
+const releasedEvery = 64
 
 // releaseFast is release, for a slot of claimGetFast.
 func (q *core) releaseFast(s *slot, w uint64) bool {
@@ -98,43 +112,100 @@ func (q *core) releaseFast(s *slot, w uint64) bool {
 }
 
 // againGet looks at the head for a moment, standing back first if that has paid.
-func (q *core) againGet() (*slot, uint64) {
+func (q *core) againGet() (*slot, uint64, uint64) {
 	if !shm.CanSpin() {
-		return nil, 0
+		return nil, 0, 0
 	}
 	q.spinGet.standBack(q.head.Load())
 	for n := range quickLooks {
-		if s, w := q.claimGetFast(); s != nil {
+		if s, w, p := q.claimGetFast(); s != nil {
 			if n > 0 && n <= 2 {
 				q.spinGet.soon()
 			}
-			return s, w
+			return s, w, p
 		}
 		shm.Pause(1)
 	}
-	return nil, 0
+	return nil, 0, 0
+}
+
+// leaseFast leases the message at this process's head, as fetch and lease do, if
+// nothing is in the way.
+func (q *core) leaseFast(l *leased) (ok bool, err error) {
+	if !q.headReady() || q.leasing.Load() == 0 || q.geo.rules&ruleAtMostOnce != 0 || q.geo.tryMost != 0 || q.seg.Closed() {
+		return false, nil
+	}
+	// First the block: a slot that is claimed must not wait for one.
+	id, err := q.allocLease()
+	if err != nil {
+		return false, nil
+	}
+	b := &q.leases[id]
+	s, w, p := q.claimGetFast()
+	if s == nil {
+		q.freeBlock(b)
+		return false, nil
+	}
+	m := s.meta
+	if _, elsewhere := metaBlock(m); elsewhere || uint64(metaSize(m)) > q.geo.inline || metaTries(m) != 0 {
+		return q.leaseClaimed(l, delivery{claim: claim{slot: s, pos: p, lap: lapOf(w), word: w | q.reading}}, id)
+	}
+	l.data = q.leaseDataAt(uint64(id))[:metaSize(m)]
+	copy(l.data, q.inlineData(s))
+	b.size, b.tries = uint32(metaSize(m)), 0
+	shm.StoreRelease(&b.pos, p)
+	l.id, l.block, l.word = id, b, makeWord(lapOf(b.word.Load()), q.self, bLeased)
+	// Publishes size, position and bytes to the sweep, should we die from here on.
+	shm.StoreRelease(&b.word, l.word)
+	if fault.Enabled {
+		fault.Point("mpqueue.receive.leased")
+	}
+	q.countLease()
+	return q.releaseFast(s, w), nil
+}
+
+// leaseClaimed leases the message of d, which is claimed. spare is as in lease.
+func (q *core) leaseClaimed(l *leased, d delivery, spare blockID) (bool, error) {
+	used := false
+	d, _, err := q.describe(d)
+	if err == nil {
+		used, err = q.lease(&d, spare)
+	}
+	if !used {
+		q.freeBlock(q.block(spare))
+	}
+	if err == nil {
+		*l, err = q.held(&d)
+	}
+	return true, err
+}
+
+// headReady reports whether a message waits at this process's head.
+func (q *core) headReady() bool {
+	i, lap := q.geo.locate(q.head.Load())
+	return q.slot(i).word.Load() == lap<<lapShift|ready
 }
 
 // awaitHead looks at the head for a moment, without claiming anything: before a
-// Receive, whose attempts cost more than a look.
-func (q *core) awaitHead() {
-	p := q.head.Load()
-	i, lap := q.geo.locate(p)
-	s := q.slot(i)
-	ready := lap<<lapShift | ready
-	if s.word.Load() == ready || !shm.CanSpin() {
-		return
+// Receive, whose attempts cost more than a look. It reports whether a message is there.
+func (q *core) awaitHead() bool {
+	if q.headReady() {
+		return true
 	}
-	q.spinGet.standBack(p)
+	if !shm.CanSpin() {
+		return false
+	}
+	q.spinGet.standBack(q.head.Load())
 	for n := range quickLooks {
-		if s.word.Load() == ready {
+		if q.headReady() {
 			if n > 0 && n <= 2 {
 				q.spinGet.soon()
 			}
-			return
+			return true
 		}
 		shm.Pause(1)
 	}
+	return false
 }
 
 // againPut looks at the tail for a moment, standing back first if that has paid.

@@ -19,35 +19,49 @@ type Item[T any] struct {
 // Receive leases the oldest item to this process. It waits like Get and returns
 // the same errors. Every item must be given back by Done or Requeue; until then
 // it counts against the capacity, and a closed queue does not end.
+//
+// The Item is a small allocation, and none if the caller keeps it to himself: all
+// that stands here is inlined into him.
 func (q *Queue[T]) Receive(ctx context.Context) (*Item[T], error) {
-	r := receiver{q: q.q, lease: true}
-	if err := q.q.receive(ctx, &r); err != nil {
-		return nil, err
-	}
-	return q.item(r.item)
-}
-
-// item makes an Item of a lease. What the codec cannot decode is done with.
-func (q *Queue[T]) item(l leased) (*Item[T], error) {
-	i := &Item[T]{q: q, leased: l}
-	if q.contents.codec == nil {
-		return i, nil
-	}
-	var err error
-	if i.value, err = q.decode(i.data); err != nil {
-		i.Done()
-		return nil, err
-	}
-	return i, nil
+	return new(Item[T]).receive(ctx, q)
 }
 
 // TryReceive is Receive without waiting, as TryGet is Get.
-func (q *Queue[T]) TryReceive() (*Item[T], error) {
-	r := receiver{q: q.q, lease: true}
-	if err := q.q.tryReceive(&r); err != nil {
+func (q *Queue[T]) TryReceive() (*Item[T], error) { return new(Item[T]).tryReceive(q) }
+
+func (i *Item[T]) receive(ctx context.Context, q *Queue[T]) (*Item[T], error) {
+	i.q = q
+	ok, err := q.q.leaseFast(&i.leased)
+	if !ok && err == nil && ctx.Err() == nil && q.q.awaitHead() {
+		ok, err = q.q.leaseFast(&i.leased)
+	}
+	if !ok && err == nil {
+		i.leased, err = q.q.receiveItem(ctx)
+	}
+	return i.open(err)
+}
+
+func (i *Item[T]) tryReceive(q *Queue[T]) (*Item[T], error) {
+	i.q = q
+	ok, err := q.q.leaseFast(&i.leased)
+	if !ok && err == nil {
+		i.leased, err = q.q.tryReceiveItem()
+	}
+	return i.open(err)
+}
+
+// open decodes the item, if there is one and it is to be decoded. What the codec
+// cannot decode is done with.
+func (i *Item[T]) open(err error) (*Item[T], error) {
+	if err == nil && i.q.contents.codec != nil {
+		if i.value, err = i.q.decode(i.data); err != nil {
+			i.Done()
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	return q.item(r.item)
+	return i, nil
 }
 
 // Value returns the item, the caller's own.

@@ -63,8 +63,10 @@ type control struct {
 	head atomic.Uint64 // hint: every position below is taken
 	// orphans counts changes to the set of items to be delivered again. It
 	// shares the line that consumers read anyway.
-	orphans atomic.Uint32
-	_       [116]byte
+	orphans  atomic.Uint32
+	_        [4]byte
+	released atomic.Uint64 // hint: every slot below is free again; see leasedFull
+	_        [104]byte
 
 	notEmpty atomic.Uint32 // consumers sleep on it, see wait.go
 	_        [124]byte

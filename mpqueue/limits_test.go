@@ -60,4 +60,15 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { s.Put(background, large); s.Get(background) }); n > 1 {
 		t.Errorf("%v allocations for 4096 bytes, want that of the result", n)
 	}
+	// Not even for the Item, as long as its caller keeps it to himself.
+	for _, m := range [][]byte{b, large} {
+		if n := testing.AllocsPerRun(100, func() {
+			s.Put(background, m)
+			if i, err := s.Receive(background); err != nil || len(i.Bytes()) != len(m) || i.Done() != nil {
+				t.Fatal(err)
+			}
+		}); n > 0 {
+			t.Errorf("Put, Receive and Done of %d bytes allocate %v times", len(m), n)
+		}
+	}
 }

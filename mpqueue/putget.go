@@ -84,9 +84,9 @@ func (q *Queue[T]) tryPutEncoded(v T) error {
 // lost; shm.ErrClosed when this process closes the queue.
 func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 	if q.contents.form == inSlot && q.q.geo.rules&ruleJoinable == 0 {
-		s, w := q.q.claimGetFast()
+		s, w, _ := q.q.claimGetFast()
 		if s == nil && ctx.Err() == nil {
-			s, w = q.q.againGet()
+			s, w, _ = q.q.againGet()
 		}
 		if s != nil {
 			v := load[T](s)
@@ -121,7 +121,7 @@ func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
 	if c.geo.tryMost != 0 || c.seg.Closed() {
 		return v, false, nil
 	}
-	s, w := c.claimGetFast()
+	s, w, p := c.claimGetFast()
 	if s == nil {
 		return v, false, nil
 	}
@@ -133,7 +133,7 @@ func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
 		}
 		return v, true, err
 	}
-	d, _, err := c.describe(delivery{claim: claim{slot: s, lap: lapOf(w), word: w | c.reading}})
+	d, _, err := c.describe(delivery{claim: claim{slot: s, pos: p, lap: lapOf(w), word: w | c.reading}})
 	if err == nil {
 		if e := c.consume(d, func(b []byte) { v, err = q.decode(b) }); e != nil {
 			err = e
@@ -149,7 +149,7 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 		return q.getTask(q.TryReceive())
 	}
 	if q.contents.form == inSlot {
-		if s, w := q.q.claimGetFast(); s != nil {
+		if s, w, _ := q.q.claimGetFast(); s != nil {
 			v := load[T](s)
 			if !q.q.releaseFast(s, w) {
 				return v, shm.ErrClosed

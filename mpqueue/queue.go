@@ -141,6 +141,7 @@ func initialize(data []byte, g geometry, o *options) {
 	m := overlay(data, g)
 	m.control.tail.Store(g.first)
 	m.control.head.Store(g.first)
+	m.control.released.Store(g.first)
 	_, lap := g.locate(g.first)
 	for i := range g.capacity {
 		m.slot(i).word.Store(makeWord(lap, 0, free))

@@ -29,15 +29,25 @@ type leased struct {
 
 func (q *core) receive(ctx context.Context, r *receiver) error {
 	r.ctx = ctx
-	if ctx.Err() == nil {
-		q.awaitHead()
-	}
 	if _, o, err := r.try(); o == claimed || err != nil {
 		r.drop()
 		return err
 	}
 	defer r.drop()
 	return q.await(ctx, &waiter{word: &q.notEmpty, spin: &q.spinGet, op: r, why: ErrEmpty})
+}
+
+// receiveItem leases the oldest item.
+func (q *core) receiveItem(ctx context.Context) (leased, error) {
+	r := receiver{q: q, lease: true}
+	err := q.receive(ctx, &r)
+	return r.item, err
+}
+
+func (q *core) tryReceiveItem() (leased, error) {
+	r := receiver{q: q, lease: true}
+	err := q.tryReceive(&r)
+	return r.item, err
 }
 
 func (q *core) tryReceive(r *receiver) error {
@@ -101,13 +111,18 @@ func (r *receiver) keep(d *delivery) error {
 	if err != nil {
 		return err
 	}
-	i := leased{id: d.id, block: d.block, word: makeWord(lapOf(d.block.word.Load()), q.self, bLeased), again: d.again}
-	if i.data, err = q.contents(d); err != nil {
-		q.unlease(i.id, i.block, i.word, false)
-		return err
+	r.item, err = q.held(d)
+	return err
+}
+
+// held is the message of d, which has been leased.
+func (q *core) held(d *delivery) (leased, error) {
+	l := leased{id: d.id, block: d.block, word: makeWord(lapOf(d.block.word.Load()), q.self, bLeased), again: d.again}
+	var err error
+	if l.data, err = q.contents(d); err != nil {
+		q.unlease(l.id, l.block, l.word, false)
 	}
-	r.item = i
-	return nil
+	return l, err
 }
 
 func (r *receiver) more() bool { return r.q.readable() }
