@@ -1,5 +1,7 @@
 package mpqueue
 
+import "sync/atomic"
+
 // FaultPoints are the points at which tests kill a process inside this package,
 // and inside the sweep that calls it.
 var FaultPoints = []string{
@@ -10,4 +12,52 @@ var FaultPoints = []string{
 	"mpqueue.alloc.claimed", "mpqueue.arena.seized", "mpqueue.arena.reserved",
 	"mpqueue.sweep.leases", "mpqueue.sweep.slots",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
+}
+
+// ShortOfWrap makes a new queue of that capacity start n positions before the laps
+// of its slots wrap. It is the last of the options.
+func ShortOfWrap(capacity int, n uint64) Option {
+	return func(o *options) {
+		c := uint64(capacity)
+		if c == 0 {
+			c = max(align(uint64(o.maxBytes), chunkSize), chunkSize) / minBlock
+		}
+		o.first = c<<44 - n
+	}
+}
+
+// AgeWords makes the other words of a new queue that wrap start shortly before:
+// the sequences of the words to sleep on, the count of changes to what is to be
+// delivered again, the generations of lease blocks and of the first few chunks'
+// blocks.
+func AgeWords[T any](q *Queue[T], n uint32) {
+	c := q.q
+	for _, w := range []*atomic.Uint32{&c.notEmpty, &c.notFull, &c.idle} {
+		w.Store(-n * sequence)
+	}
+	c.orphans.Store(-n)
+	age := func(all []block) {
+		for i := range all {
+			all[i].word.Store(makeWord(1<<44-3, 0, bFree))
+		}
+	}
+	age(c.leases[:min(len(c.leases), 1000)])
+	age(c.blocks[:min(len(c.blocks), 4*blocksPerChunk)])
+}
+
+// Wrapped reports which of the words of q that wrap have done so.
+func Wrapped[T any](q *Queue[T]) (laps, epochs, sequences, generations bool) {
+	c := q.q
+	end := c.claimedEnd()
+	_, was := c.geo.locate(c.geo.first)
+	_, is := c.geo.locate(end)
+	laps = was&lapMask > is&lapMask
+	epochs = int32(c.orphans.Load()) >= 0
+	for _, w := range []*atomic.Uint32{&c.notEmpty, &c.notFull, &c.idle} {
+		sequences = sequences || int32(w.Load()) >= 0
+	}
+	c.eachBlock(func(_ blockID, b *block) {
+		generations = generations || lapOf(b.word.Load()) < 1<<43 && stateOf(b.word.Load()) == bFree && lapOf(b.word.Load()) > 0
+	})
+	return
 }

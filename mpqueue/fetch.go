@@ -208,7 +208,7 @@ func (q *core) unlease(id blockID, h *block, w uint64, again bool) error {
 		fault.Point("mpqueue.done.freed")
 	}
 	if again {
-		q.orphans.Add(1)
+		q.changed()
 	}
 	q.uncountLease()
 	if again {
@@ -217,6 +217,15 @@ func (q *core) unlease(id blockID, h *block, w uint64, again bool) error {
 	}
 	q.freedBlock(id)
 	return nil
+}
+
+// changed tells everybody that the set of items to be delivered again is not what
+// it was. 0 says that there has never been one, and is left out: it is what a
+// process that has just opened the queue compares with.
+func (q *core) changed() {
+	if q.orphans.Add(1) == 0 {
+		q.orphans.Add(1)
+	}
 }
 
 // takeOrphan claims the oldest message that is to be delivered again. If there

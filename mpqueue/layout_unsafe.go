@@ -41,7 +41,7 @@ type control struct {
 	blockOff  uint64
 	arenaOff  uint64
 	total     uint64
-	first     uint64 // position of the first item ever; a multiple of capacity
+	first     uint64 // position of the first item ever
 	rules     uint64 // ruleJoinable, …
 	tryMost   uint64 // deliveries of one item at most; 0: no limit
 	_         [16]byte

@@ -189,12 +189,16 @@ func collect(h *histories, n int) (ops []porcupine.Operation) {
 // TestLinearizable records what several processes do with one queue, with closes
 // and kills, and asks porcupine whether a queue can do that.
 func TestLinearizable(t *testing.T) {
-	seed := uint64(procstest.Seed(t))
-	r := rand.New(rand.NewPCG(seed, 0))
 	rounds := 20
 	if testing.Short() {
 		rounds = 2
 	}
+	linearizable(t, rounds)
+}
+
+func linearizable(t *testing.T, rounds int) {
+	seed := uint64(procstest.Seed(t))
+	r := rand.New(rand.NewPCG(seed, 0))
 	for _, shape := range []int{2, 3} {
 		for _, kills := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%dx%d/kills=%v", shape, shape, kills), func(t *testing.T) {

@@ -142,9 +142,13 @@ func initialize(data []byte, g geometry, o *options) {
 	m.control.tail.Store(g.first)
 	m.control.head.Store(g.first)
 	m.control.released.Store(g.first)
-	_, lap := g.locate(g.first)
+	at, lap := g.locate(g.first)
 	for i := range g.capacity {
-		m.slot(i).word.Store(makeWord(lap, 0, free))
+		l := lap
+		if i < at {
+			l++
+		}
+		m.slot(i).word.Store(makeWord(l, 0, free))
 	}
 }
 

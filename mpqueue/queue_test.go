@@ -21,11 +21,18 @@ var background = context.Background()
 // newQueue makes a queue that is checked and closed when the test ends.
 func newQueue[T any](t testing.TB, capacity int, opts ...mpqueue.Option) *mpqueue.Queue[T] {
 	t.Helper()
+	if wrapping.short != 0 {
+		opts = append(opts, mpqueue.ShortOfWrap(capacity, wrapping.short))
+	}
 	q, err := mpqueue.New[T](capacity, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if wrapping.short != 0 {
+		mpqueue.AgeWords(q, uint32(min(wrapping.short, 20)))
+	}
 	t.Cleanup(func() {
+		wrapping.note(mpqueue.Wrapped(q))
 		for _, err := range shm.Check(q.Segment()) {
 			t.Errorf("after the test: %v", err)
 		}

@@ -68,7 +68,7 @@ func sweep(s *shm.Segment, dead shm.Token) {
 	}
 	q.eachBlock(func(id blockID, b *block) { q.sweepOwned(o, id, b) })
 	q.sweepChunks(o)
-	q.orphans.Add(1)
+	q.changed()
 	s.Cell(dead.Slot(), cellReserved).Store(0)
 	q.sweepProducers(dead)
 	// The last who wait for its leases look when they are no longer counted.

@@ -125,7 +125,9 @@ var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Contex
 
 // TestTorture kills producers and consumers at random moments and puts others in
 // their place, then lets them finish, and looks every single message up.
-func TestTorture(t *testing.T) {
+func TestTorture(t *testing.T) { tortureAll(t, *tortureKills) }
+
+func tortureAll(t *testing.T, kills int) {
 	seed := uint64(procstest.Seed(t))
 	r := rand.New(rand.NewPCG(seed, 0))
 	shapes := []struct {
@@ -134,7 +136,7 @@ func TestTorture(t *testing.T) {
 	}{
 		{1, 1, 1, true}, {1, 1, 1024, false}, {2, 2, 2, false}, {2, 2, 1024, true}, {4, 4, 3, false}, {4, 4, 64, false},
 	}
-	per := max(*tortureKills/len(shapes), 1)
+	per := max(kills/len(shapes), 1)
 	for _, s := range shapes {
 		t.Run(fmt.Sprintf("%dx%d/capacity=%d/small=%v", s.producers, s.consumers, s.capacity, s.small), func(t *testing.T) {
 			for left := per; left > 0; left -= 100 { // a line has room for so many messages only
