@@ -4,31 +4,6 @@ import (
 	"testing"
 )
 
-// wrapping says where newQueue lets queues begin.
-var wrapping wraps
-
-// wraps counts what has wrapped in the queues of a test.
-type wraps struct {
-	short                                        uint64 // positions before the wrap; 0: at the beginning
-	queues, laps, epochs, sequences, generations int
-}
-
-func (w *wraps) note(laps, epochs, sequences, generations bool) {
-	if w.short == 0 {
-		return
-	}
-	count := func(n *int, yes bool) {
-		if yes {
-			*n++
-		}
-	}
-	w.queues++
-	count(&w.laps, laps)
-	count(&w.epochs, epochs)
-	count(&w.sequences, sequences)
-	count(&w.generations, generations)
-}
-
 // TestShortOfWrap runs what the other tests run on queues whose words are about
 // to wrap: laps, generations of blocks, sequences of the words to sleep on, the
 // count of redeliveries. Tests of a few messages begin a few places before the
