@@ -19,8 +19,9 @@ type cut struct {
 	name string
 	// short operations are cut after every instruction in every run; of the
 	// others, hundreds or thousands of instructions long, the default run takes
-	// a sample, and a run with -deep every one. Those that sleep in the middle
-	// are left to -deep: the scheduler's instructions around a sleep are many.
+	// a sample, and a run with -deep every one. Of those that sleep in the
+	// middle it is a small one: the scheduler's instructions around a sleep are
+	// many.
 	short, sleeps bool
 	// before is what the role does first; then it waits until partner, in
 	// the test's process, says that it is ready; then it does the operation.
@@ -125,7 +126,7 @@ func init() {
 		{name: "RLock", short: true, partner: atOnce, after: rwPair,
 			before: func(t *table) { t.RW.RLock(); t.RW.RUnlock() }, // has its cell
 			op:     func(ctx context.Context, t *table) { t.RW.RLock() }},
-		{name: "first RLock", sleeps: true, partner: atOnce, after: rwPair,
+		{name: "first RLock", partner: atOnce, after: rwPair,
 			op: func(ctx context.Context, t *table) { t.RW.RLock() }},
 		{name: "RUnlock with a writer waiting", after: rwPair,
 			before: func(t *table) { t.RW.RLock() },
@@ -205,7 +206,7 @@ func init() {
 				return nil
 			},
 			op: func(ctx context.Context, t *table) { t.Event.Set() }},
-		{name: "WaitGroup.Take", sleeps: true, partner: func(ctx context.Context, t *table, ready func()) error {
+		{name: "WaitGroup.Take", partner: func(ctx context.Context, t *table, ready func()) error {
 			t.Group.Add(2)
 			ready()
 			return nil
@@ -254,12 +255,13 @@ func TestEveryInstruction(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			procstest.Watchdog(t, 5*time.Minute)
 			start := time.Now()
-			if c.sleeps && !allOfThem() {
-				t.Skip("thousands of instructions: run with -deep")
-			}
-			if !c.short && !allOfThem() && !testing.Short() {
-				flag.Set("test.short", "true") // procstest takes a sample then
-				defer flag.Set("test.short", "false")
+			switch {
+			case allOfThem():
+				t.Setenv("SHMKIT_STEPS", "all")
+			case c.sleeps:
+				t.Setenv("SHMKIT_STEPS", "8")
+			case !c.short:
+				t.Setenv("SHMKIT_STEPS", "30")
 			}
 			var partner chan error
 			var end context.CancelFunc

@@ -17,11 +17,10 @@ import (
 // and comes back by its name when the sweeper is dead.
 
 type sweepArgs struct {
-	Name    string
-	Monitor *shm.Object[monitor]
-	Turn    *shm.Object[turn]
-	Large   bool
-	Hold    bool // the victim keeps the item that it has received
+	Name  string
+	Turn  *shm.Object[turn]
+	Large bool
+	Hold  bool // the victim keeps the item that it has received
 }
 
 // turn says who has got how far.
@@ -47,9 +46,6 @@ var sweepVictim = procstest.Role("mpqueue-victim", func(ctx context.Context, a s
 var sweeper = procstest.Role("mpqueue-sweeper", func(ctx context.Context, a sweepArgs) error {
 	q, err := mpqueue.Open[[]byte](a.Name)
 	if err != nil {
-		return err
-	}
-	if err := surrender(a.Monitor); err != nil {
 		return err
 	}
 	t := a.Turn.Value()
@@ -101,7 +97,7 @@ func TestEveryInstructionOfSweep(t *testing.T) {
 			n := 0
 			procstest.EachInstruction(t, sweeper, func(t testing.TB) sweepArgs {
 				n++
-				a := sweepArgs{Name: fmt.Sprintf("swept-%d", n), Monitor: hold(t), Turn: newTurn(t), Large: c.large, Hold: c.point == ""}
+				a := sweepArgs{Name: fmt.Sprintf("swept-%d", n), Turn: newTurn(t), Large: c.large, Hold: c.point == ""}
 				kill(t, a, c.point)
 				return a
 			}, func(t testing.TB, a sweepArgs) {

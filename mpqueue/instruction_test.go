@@ -11,7 +11,6 @@ import (
 
 	"shmkit/mpqueue"
 	"shmkit/procs/procstest"
-	"shmkit/shm"
 )
 
 // A stepped operation is what a process is killed in, at its instructions. The
@@ -30,9 +29,8 @@ type stepped struct {
 }
 
 type stepArgs struct {
-	Queue   *mpqueue.Queue[[]byte]
-	Monitor *shm.Object[monitor]
-	Op      int
+	Queue *mpqueue.Queue[[]byte]
+	Op    int
 }
 
 // result is of the one who sleeps.
@@ -125,9 +123,6 @@ func number(b []byte) (int, error) {
 
 var stepper = procstest.Role("mpqueue-stepper", func(ctx context.Context, a stepArgs) error {
 	s := steppedOps[a.Op]
-	if err := surrender(a.Monitor); err != nil {
-		return err
-	}
 	// Once on a queue of our own: what is done only the first time, by the
 	// runtime too, is ten times the operation.
 	own, err := mpqueue.New[[]byte](4, mpqueue.WithMaxBytes(1<<20))
@@ -157,10 +152,7 @@ func cuts(t *testing.T) {
 		t.Setenv("SHMKIT_STEPS", "all")
 		return
 	}
-	short := flag.Lookup("test.short").Value
-	was := short.String()
-	short.Set("true")
-	t.Cleanup(func() { short.Set(was) })
+	t.Setenv("SHMKIT_STEPS", "30")
 }
 
 // TestEveryInstruction kills a process at the instructions of its operations. The
@@ -184,7 +176,7 @@ func everyInstruction(t *testing.T, op int, s *stepped) {
 	var longest time.Duration
 	var woken chan result
 	procstest.EachInstruction(t, stepper, func(t testing.TB) stepArgs {
-		a := stepArgs{Queue: newQueue[[]byte](t, 4, mpqueue.WithMaxBytes(1<<20)), Op: op, Monitor: hold(t)}
+		a := stepArgs{Queue: newQueue[[]byte](t, 4, mpqueue.WithMaxBytes(1<<20)), Op: op}
 		for _, n := range s.has {
 			if err := a.Queue.Put(background, a.message(n)); err != nil {
 				t.Fatal(err)

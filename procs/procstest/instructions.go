@@ -2,9 +2,11 @@ package procstest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"testing"
 )
 
@@ -27,8 +29,24 @@ const stepKey = "PROCSTEST_STEP"
 
 // mostKills bounds the number of processes that one EachInstruction starts.
 // A longer operation is cut at every second, third, … instruction, beginning
-// at a random one. With -short it is a tenth. SHMKIT_STEPS=all cuts at every one.
+// at a random one. With -short it is a tenth. The environment variable
+// SHMKIT_STEPS is another bound, or "all".
 const mostKills = 300
+
+// bound returns how many processes may be killed.
+func bound() int {
+	setting := os.Getenv("SHMKIT_STEPS")
+	if n, err := strconv.Atoi(setting); err == nil && n > 0 {
+		return n
+	}
+	switch {
+	case setting == "all":
+		return math.MaxInt
+	case testing.Short():
+		return mostKills / 10
+	}
+	return mostKills
+}
 
 // EachInstruction kills a role after the first machine instruction of an
 // operation, then after the second in a new process, and so on until the
@@ -81,25 +99,30 @@ func EachPause[A any](t testing.TB, role *RoleFunc[A], setup func(t testing.TB) 
 func eachCut(t testing.TB, cut func(t *scope, n int) (finished bool, steps int)) int {
 	t.Helper()
 	const toTheEnd = 1 << 30
-	total := 0
-	once := func(n int) bool {
+	once := func(n int) (finished bool, steps int) {
 		s := &scope{TB: t}
 		defer s.close()
-		finished, steps := cut(s, n)
-		total = max(total, steps)
-		return finished
+		return cut(s, n)
 	}
-	once(toTheEnd)
-	stride, first, most := 1, 1, mostKills
-	if testing.Short() {
-		most /= 10
-	}
-	if total > most && os.Getenv("SHMKIT_STEPS") != "all" {
+	_, total := once(toTheEnd)
+	stride, first := 1, 1
+	if most := bound(); total > most {
+		// It may have met what is rare, as a memory that has to grow: the
+		// shortest of three is the operation itself.
+		for range 2 {
+			_, steps := once(toTheEnd)
+			total = min(total, steps)
+		}
 		stride = (total + most - 1) / most
 		first = 1 + rand.New(rand.NewPCG(uint64(Seed(t)), 0)).IntN(stride)
 	}
 	cuts := 1
-	for n := first; !once(n) && !t.Failed(); n += stride {
+	for n := first; !t.Failed(); n += stride {
+		finished, steps := once(n)
+		if finished {
+			total = max(total, steps)
+			break
+		}
 		cuts++
 	}
 	t.Logf("%d instructions, cut at %d places", total, cuts)

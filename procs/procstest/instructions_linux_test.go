@@ -2,6 +2,7 @@ package procstest_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,5 +70,48 @@ func TestEachPause(t *testing.T) {
 	t.Logf("stores done when paused: %v", seen)
 	if len(seen) != 4 && !testing.Short() {
 		t.Errorf("pauses saw %v, want 0, 1, 2 and 3 stores", seen)
+	}
+}
+
+var counter = procstest.Role("counter", func(ctx context.Context, o *shm.Object[ledger]) error {
+	l := o.Value()
+	procstest.Step(func() {
+		for range 400 {
+			count(l)
+		}
+	})
+	return nil
+})
+
+// count is a call: where a function begins the scheduler may step in.
+//
+//go:noinline
+func count(l *ledger) uint32 { return add(&l.a) }
+
+//go:noinline
+func add(w *atomic.Uint32) uint32 { return w.Add(1) }
+
+// An operation that takes so long, driven by single steps beside two hogs, that
+// the runtime's monitor would have it yield is as long as it is.
+func TestLongOperation(t *testing.T) {
+	procstest.Watchdog(t, 2*time.Minute)
+	t.Setenv("SHMKIT_STEPS", "2")
+	var over atomic.Bool
+	defer over.Store(true)
+	for range 2 {
+		go func() {
+			for !over.Load() {
+			}
+		}()
+	}
+	var lengths []int
+	for range 3 {
+		start := time.Now()
+		n := procstest.EachInstruction(t, counter, newLedger, func(testing.TB, *shm.Object[ledger]) {})
+		t.Logf("%d instructions, in %v", n, time.Since(start).Round(time.Millisecond))
+		lengths = append(lengths, n)
+	}
+	if longest, shortest := slices.Max(lengths), slices.Min(lengths); longest-shortest > 100 {
+		t.Errorf("the same operation took %d instructions, and %d", shortest, longest)
 	}
 }

@@ -45,6 +45,7 @@ func step(f func()) {
 		<-done
 		return
 	}
+	defer runtime.GOMAXPROCS(provide())
 	tell := os.NewFile(stepTidFD, "tid")
 	fmt.Fprintln(tell, tid)
 	tell.Close()
@@ -63,6 +64,7 @@ type driver struct {
 	t        testing.TB
 	proc     *Proc
 	tid      int
+	monitor  int // the thread of the runtime's monitor, 0 if it is not held
 	tracing  bool
 	finished bool
 }
@@ -95,13 +97,14 @@ func drive[A any](t testing.TB, role *RoleFunc[A], a A) *driver {
 
 	runtime.LockOSThread()
 	t.Cleanup(d.close)
-	if _, _, e := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(d.tid), 0, 0, 0, 0); e != 0 {
+	if e := ptrace(unix.PTRACE_SEIZE, d.tid, 0); e != 0 {
 		if e == unix.EPERM || e == unix.ENOSYS {
 			t.Skipf("this machine does not let a process trace its children: %v", e)
 		}
 		t.Fatalf("procstest: trace: %v", e)
 	}
 	d.tracing = true
+	d.holdMonitor()
 	wordWrite.Close()
 	for {
 		sig := d.wait()
@@ -109,6 +112,22 @@ func drive[A any](t testing.TB, role *RoleFunc[A], a A) *driver {
 			return d
 		}
 		d.resume(unix.PTRACE_CONT, pass(sig))
+	}
+}
+
+// ptrace gives the kernel an order for a traced thread.
+func ptrace(request, tid int, data uintptr) unix.Errno {
+	_, _, e := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0, data, 0, 0)
+	return e
+}
+
+// wait4 waits for the next thing that happens to a traced thread.
+func wait4(tid int) (unix.WaitStatus, error) {
+	for {
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(tid, &status, unix.WALL, nil); err != unix.EINTR {
+			return status, err
+		}
 	}
 }
 
@@ -145,25 +164,19 @@ func (d *driver) run(n int) (finished bool, steps int) {
 
 // resume lets the thread go on.
 func (d *driver) resume(request int, sig unix.Signal) {
-	if _, _, e := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(d.tid), 0, uintptr(sig), 0, 0); e != 0 {
+	if e := ptrace(request, d.tid, uintptr(sig)); e != 0 {
 		d.t.Fatalf("procstest: the traced thread does not go on: %v", e)
 	}
 }
 
 // wait returns the signal that stopped the thread.
 func (d *driver) wait() unix.Signal {
-	for {
-		var status unix.WaitStatus
-		_, err := unix.Wait4(d.tid, &status, unix.WALL, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || !status.Stopped() {
-			d.tracing = false
-			d.t.Fatalf("procstest: the role ended while it was driven: %v, %v", status, err)
-		}
-		return status.StopSignal()
+	status, err := wait4(d.tid)
+	if err != nil || !status.Stopped() {
+		d.tracing = false
+		d.t.Fatalf("procstest: the role ended while it was driven: %v, %v", status, err)
 	}
+	return status.StopSignal()
 }
 
 // place says where the thread stands. The role is the same program at the same
@@ -185,36 +198,41 @@ func (d *driver) place() string {
 	return fmt.Sprintf("%#x", pc)
 }
 
-// kill ends the role and takes the dead thread from the kernel: the process is
+// kill ends the role and takes the dead threads from the kernel: the process is
 // not gone before its tracer has looked at every thread that it traced.
 func (d *driver) kill() {
 	unix.Kill(d.proc.PID(), unix.SIGKILL)
-	d.untrace()
+	if d.tracing {
+		bury(d.tid)
+		d.tracing = false
+	}
+	if d.monitor != 0 {
+		bury(d.monitor)
+		d.monitor = 0
+	}
 	d.proc.Kill()
 }
 
-func (d *driver) untrace() {
-	for d.tracing {
-		var status unix.WaitStatus
-		_, err := unix.Wait4(d.tid, &status, unix.WALL, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || status.Exited() || status.Signaled() {
-			d.tracing = false
+// bury waits for the death of a traced thread.
+func bury(tid int) {
+	for {
+		if status, err := wait4(tid); err != nil || status.Exited() || status.Signaled() {
+			return
 		}
 	}
 }
 
 // release lets the role go on by itself.
 func (d *driver) release() {
-	unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(d.tid), 0, 0, 0, 0)
-	d.tracing = false
+	// The monitor first: as soon as the other thread runs the role may end.
+	ptrace(unix.PTRACE_DETACH, d.monitor, 0)
+	ptrace(unix.PTRACE_DETACH, d.tid, 0)
+	d.tracing, d.monitor = false, 0
 }
 
 // close ends what a failed test left.
 func (d *driver) close() {
-	if d.tracing {
+	if d.tracing || d.monitor != 0 {
 		d.kill()
 	}
 	runtime.UnlockOSThread()
