@@ -198,3 +198,84 @@ func BenchmarkBytes(b *testing.B) {
 		}
 	})
 }
+
+type batchArgs[T any] struct {
+	Queue *mpqueue.Queue[T]
+	Count int
+}
+
+const benchBatch = 64
+
+var benchBatchFixed = procstest.Role("bench-batch-fixed", func(ctx context.Context, a batchArgs[message64]) error {
+	ms := make([]message64, benchBatch)
+	for n := 0; n < a.Count; {
+		part := ms[:min(benchBatch, a.Count-n)]
+		for i := range part {
+			part[i].fill(0, uint64(n+i))
+		}
+		if _, err := a.Queue.PutBatch(ctx, part); err != nil {
+			return err
+		}
+		n += len(part)
+	}
+	return nil
+})
+
+var benchBatchBytes = procstest.Role("bench-batch-bytes", func(ctx context.Context, a batchArgs[[]byte]) error {
+	ms := make([][]byte, benchBatch)
+	for i := range ms {
+		ms[i] = make([]byte, 64)
+	}
+	for n := 0; n < a.Count; {
+		part := ms[:min(benchBatch, a.Count-n)]
+		for i := range part {
+			binary.LittleEndian.PutUint64(part[i], uint64(n+i))
+		}
+		if _, err := a.Queue.PutBatch(ctx, part); err != nil {
+			return err
+		}
+		n += len(part)
+	}
+	return nil
+})
+
+// BenchmarkBatch moves messages of 64 bytes from another process to this one, 64
+// in a call.
+func BenchmarkBatch(b *testing.B) {
+	b.Run("impl=mpqueue/type=fixed", func(b *testing.B) {
+		q := newQueue[message64](b, 1024)
+		p := benchBatchFixed.Start(b, batchArgs[message64]{q, b.N})
+		dst := make([]message64, benchBatch)
+		for n := 0; n < b.N; {
+			k, err := q.GetBatch(background, dst)
+			for _, m := range dst[:k] {
+				if _, i, ok := m.check(); !ok || i != uint64(n) {
+					b.Fatal(n, m)
+				}
+				n++
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		p.Wait()
+	})
+	b.Run("impl=mpqueue/type=bytes", func(b *testing.B) {
+		q := newQueue[[]byte](b, 1024)
+		p := benchBatchBytes.Start(b, batchArgs[[]byte]{q, b.N})
+		dst := make([][]byte, benchBatch)
+		for n := 0; n < b.N; {
+			k, err := q.GetBatch(background, dst)
+			for _, m := range dst[:k] {
+				if binary.LittleEndian.Uint64(m) != uint64(n) {
+					b.Fatal(n, m)
+				}
+				n++
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		p.Wait()
+	})
+}

@@ -46,7 +46,17 @@ func init() {
 	put := func(n int) func(ctx context.Context, a *stepArgs) {
 		return func(ctx context.Context, a *stepArgs) { a.Queue.Put(ctx, a.message(n)) }
 	}
+	putBatch := func(ns ...int) func(ctx context.Context, a *stepArgs) {
+		return func(ctx context.Context, a *stepArgs) {
+			var ms [][]byte
+			for _, n := range ns {
+				ms = append(ms, a.message(n))
+			}
+			a.Queue.PutBatch(ctx, ms)
+		}
+	}
 	get := func(ctx context.Context, a *stepArgs) { a.Queue.Get(ctx) }
+	getBatch := func(ctx context.Context, a *stepArgs) { a.Queue.GetBatch(ctx, make([][]byte, 2)) }
 	done := func(ctx context.Context, a *stepArgs) { a.receive(ctx).Done() }
 	requeue := func(ctx context.Context, a *stepArgs) { a.receive(ctx).Requeue() }
 	three, kept, got := []int{1, 2, 3}, [][]int{{1, 2, 3}}, [][]int{{1, 2, 3}, {2, 3}}
@@ -56,6 +66,8 @@ func init() {
 		{name: "Get", has: three, outcomes: got, op: get},
 		{name: "Put of a block", large: true, has: three, outcomes: more, op: put(4)},
 		{name: "Get of a block", large: true, has: three, outcomes: got, op: get},
+		{name: "PutBatch", has: []int{1, 2}, outcomes: [][]int{{1, 2}, {1, 2, 3}, {1, 2, 3, 4}}, op: putBatch(3, 4)},
+		{name: "GetBatch", has: three, outcomes: [][]int{{1, 2, 3}, {2, 3}, {3}}, op: getBatch},
 		{name: "Receive and Done", has: three, outcomes: got, op: done},
 		{name: "Receive and Done of a block", large: true, has: three, outcomes: got, op: done},
 		{name: "Receive and Requeue", has: three, outcomes: kept, op: requeue},
@@ -65,6 +77,8 @@ func init() {
 		}},
 		{name: "CloseSend", has: three, outcomes: kept, op: func(ctx context.Context, a *stepArgs) { a.Queue.CloseSend() }},
 		{name: "Put to one who sleeps", outcomes: [][]int{{9}, {1, 9}}, op: put(1), asleep: getOne,
+			help: func(ctx context.Context, a *stepArgs) ([]int, error) { return nil, a.Queue.Put(ctx, a.message(9)) }},
+		{name: "PutBatch to one who sleeps", outcomes: [][]int{{9}, {1, 9}, {1, 2, 9}}, op: putBatch(1, 2), asleep: getOne,
 			help: func(ctx context.Context, a *stepArgs) ([]int, error) { return nil, a.Queue.Put(ctx, a.message(9)) }},
 		{name: "Get from one who sleeps", has: []int{1, 2, 3, 4}, outcomes: [][]int{{1, 2, 3, 4, 5}, {2, 3, 4, 5}}, op: get, help: getOne,
 			asleep: func(ctx context.Context, a *stepArgs) ([]int, error) { return nil, a.Queue.Put(ctx, a.message(5)) }},

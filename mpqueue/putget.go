@@ -133,13 +133,21 @@ func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
 		}
 		return v, true, err
 	}
+	v, err = q.getClaimed(s, w, p)
+	return v, true, err
+}
+
+// getClaimed gets the message of slot s, which is claimed: w is its word free of
+// owner and state, p its position.
+func (q *Queue[T]) getClaimed(s *slot, w, p uint64) (v T, err error) {
+	c := q.q
 	d, _, err := c.describe(delivery{claim: claim{slot: s, pos: p, lap: lapOf(w), word: w | c.reading}})
 	if err == nil {
 		if e := c.consume(d, func(b []byte) { v, err = q.decode(b) }); e != nil {
 			err = e
 		}
 	}
-	return v, true, err
+	return v, err
 }
 
 // TryGet is Get without waiting: ErrEmpty if there is no item, ErrBusy if that

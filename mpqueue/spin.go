@@ -29,8 +29,8 @@ const (
 	spinMin = 5 * time.Microsecond // a sleep and a wake cost more than that
 	spinMax = 20 * time.Microsecond
 	lagMin  = 8
-	lagMax  = 128 // about 2 µs
-	longRun = 64  // messages between two waits that are enough
+	lagMax  = 512 // about 8 µs
+	longRun = 256 // messages between two waits that are enough
 )
 
 func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
