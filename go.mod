@@ -11,3 +11,5 @@ require (
 require github.com/HdrHistogram/hdrhistogram-go v1.4.0
 
 require github.com/anishathalye/porcupine v1.3.1
+
+require golang.org/x/net v0.62.0

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"shmkit/shm/internal/sys"
 )
@@ -15,6 +16,7 @@ import (
 type Exports struct {
 	objects []*Segment // every object, to hold it
 	segs    []*Segment // one for each segment among them
+	after   []func()   // see AfterExport
 }
 
 // object names what a handle leads to.
@@ -147,6 +149,33 @@ func (e *Exports) Release() error {
 	for _, s := range e.objects {
 		errs = append(errs, s.Close())
 	}
-	e.objects, e.segs = nil, nil
+	after := e.after
+	e.objects, e.segs, e.after = nil, nil, nil
+	for _, f := range after {
+		f()
+	}
 	return errors.Join(errs...)
+}
+
+// AfterExport is for handles that have to know what became of them. Called where
+// a handle is encoded, it has f called when that was for an Export and the Exports
+// have been released: whom they were for has opened the handle by then, or never
+// will. It reports false, and forgets f, if this goroutine is not in an Export. Of
+// several that run at the same moment the last one counts.
+func AfterExport(f func()) bool {
+	exports.Lock()
+	defer exports.Unlock()
+	if len(exports.all) == 0 || !insideExport() {
+		return false
+	}
+	var left atomic.Int32
+	left.Store(int32(len(exports.all)))
+	for e := range exports.all {
+		e.after = append(e.after, func() {
+			if left.Add(-1) == 0 {
+				f()
+			}
+		})
+	}
+	return true
 }

@@ -50,7 +50,7 @@ var library = []rule{
 
 // testsOnly are modules that tests may import as well.
 var testsOnly = []string{
-	"github.com/anishathalye/porcupine", "go.uber.org/goleak", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", xxhash, mmapgo, xsys,
+	"github.com/anishathalye/porcupine", "golang.org/x/net/nettest", "go.uber.org/goleak", "github.com/HdrHistogram/hdrhistogram-go", "gonum.org/v1/plot", xxhash, mmapgo, xsys,
 }
 
 // A source is a Go file of the repository.

@@ -1,0 +1,12 @@
+package mpqueue
+
+// PipeFaultPoints are the points at which tests kill a process in a pipe.
+var PipeFaultPoints = []string{
+	"mpqueue.pipe.published", "mpqueue.pipe.copied", "mpqueue.pipe.taken", "mpqueue.pipe.waited",
+	"mpqueue.pipe.acquired", "mpqueue.pipe.redeemed", "mpqueue.pipe.swept",
+	"mpqueue.signal.pending", "futexlock.lock.waited", "futexlock.unlock.released",
+	"shm.sweep.elected", "shm.sweep.released", "shm.attach.claimed",
+}
+
+// PipeFirst makes a pipe whose first bytes have position p, a multiple of 8.
+func PipeFirst(p uint64) PipeOption { return func(o *pipeOptions) { o.geometry.first = p } }
