@@ -1,6 +1,9 @@
 package mpqueue
 
-import "sync/atomic"
+import (
+	"fmt"
+	"sync/atomic"
+)
 
 // FaultPoints are the points at which tests kill a process inside this package,
 // and inside the sweep that calls it.
@@ -8,10 +11,53 @@ var FaultPoints = []string{
 	"mpqueue.put.claimed", "mpqueue.put.filled", "mpqueue.put.committed",
 	"mpqueue.get.claimed", "mpqueue.get.copied", "mpqueue.get.released", "mpqueue.get.taken",
 	"mpqueue.receive.leased", "mpqueue.done.freed",
-	"mpqueue.signal.pending", "mpqueue.wait.waited",
+	"mpqueue.signal.pending", "mpqueue.wait.waited", "mpqueue.wait.woken",
 	"mpqueue.alloc.claimed", "mpqueue.arena.seized", "mpqueue.arena.reserved",
 	"mpqueue.sweep.leases", "mpqueue.sweep.slots",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
+}
+
+// Plant puts a bug into this process, and takes all others out; "" puts in none.
+func Plant(bug string) {
+	bugs := map[string]*bool{
+		"no sweep": &planted.noSweep, "leak": &planted.leak, "dropped": &planted.dropped, "torn": &planted.torn,
+		"block first": &planted.blockFirst, "unmarked": &planted.unmarked, "keep pending": &planted.keepPending,
+	}
+	for _, b := range bugs {
+		*b = false
+	}
+	if bug != "" {
+		*bugs[bug] = true
+	}
+}
+
+// Leaks says what a queue that is closed and drained, and that nobody is at, still
+// holds on to.
+func Leaks[T any](q *Queue[T]) (errs []error) {
+	c := q.q
+	leak := func(format string, args ...any) { errs = append(errs, fmt.Errorf("leak: "+format, args...)) }
+	for i := range c.geo.capacity {
+		if w := c.slot(i).word.Load(); stateOf(w) != free && stateOf(w) != sealed {
+			leak("slot %d: %#x", i, w)
+		}
+	}
+	c.eachBlock(func(id blockID, b *block) {
+		if w := b.word.Load(); stateOf(w) != bFree {
+			leak("block %d: %#x", id, w)
+		}
+	})
+	for i := range c.chunk {
+		if w := c.chunk[i].Load(); chunkState(w) == cClearing {
+			leak("chunk %d: %#x", i, w)
+		}
+	}
+	if n := c.leased(); n != 0 {
+		leak("%d leases are counted", n)
+	}
+	if n := c.reserved(); n != 0 {
+		leak("%d reservations are counted", n)
+	}
+	return errs
 }
 
 // ShortOfWrap makes a new queue of that capacity start n positions before the laps

@@ -83,6 +83,9 @@ func (q *core) describe(d delivery) (delivery, outcome, error) {
 	if d.again {
 		q.redelivered.Add(1)
 	}
+	if planted.unmarked {
+		d.again = false
+	}
 	return d, claimed, nil
 }
 
@@ -136,6 +139,9 @@ func (q *core) consume(d delivery, read func([]byte)) error {
 		}
 		if fault.Enabled {
 			fault.Point("mpqueue.get.taken")
+			if planted.blockFirst {
+				q.freeBlock(d.block)
+			}
 		}
 		if !q.release(d.claim) {
 			return shm.ErrClosed

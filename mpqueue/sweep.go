@@ -52,7 +52,7 @@ func over(s *shm.Segment) (*core, error) {
 // anywhere: step 2 destroys what step 1 looks at, so step 1 is complete before.
 func sweep(s *shm.Segment, dead shm.Token) {
 	q, err := over(s)
-	if err != nil {
+	if err != nil || planted.noSweep {
 		return // nothing here can be trusted
 	}
 	o := ownerOf(dead)
@@ -103,6 +103,8 @@ func (q *core) sweepHeld(o owner, id blockID, b *block) {
 		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
 	case stateOf(w) == bTaken: // it went with its process
 		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
+	case planted.dropped:
+		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
 	default:
 		b.tries = min(b.tries+1, 0xff)
 		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOrphan))
@@ -116,6 +118,10 @@ func (q *core) sweepSlot(o owner, s *slot) {
 	}
 	switch stateOf(w) {
 	case writing:
+		if planted.torn {
+			s.word.CompareAndSwap(w, makeWord(lapOf(w), 0, ready))
+			return
+		}
 		if s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free)) {
 			q.aborted.Add(1)
 		}
@@ -157,7 +163,7 @@ func (q *core) positionOf(s *slot, w uint64) uint64 {
 
 func (q *core) sweepOwned(o owner, id blockID, b *block) {
 	w := b.word.Load()
-	if wordOwner(w) != o || stateOf(w) != bOwned && stateOf(w) != bGone {
+	if wordOwner(w) != o || stateOf(w) != bOwned && stateOf(w) != bGone || planted.leak {
 		return
 	}
 	_, sw, _, refers := q.home(id, b)

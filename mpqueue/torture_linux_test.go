@@ -2,17 +2,14 @@ package mpqueue_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 
 	"shmkit/mpqueue"
 	"shmkit/procs/procstest"
@@ -21,129 +18,107 @@ import (
 
 var tortureKills = flag.Int("torture", 300, "how many processes the torture test kills")
 
-const (
-	lines   = 8       // numbers of producers: a killed one's successor goes on with its line
-	perLine = 1 << 19 // messages of a line, at most
-)
-
-// ledger is what the processes of a torture run write down, in shared memory, so
-// that it survives them. Every message has a cell of its own: a sum would not see
-// one message lost and another one delivered twice.
-type ledger struct {
-	stop  atomic.Uint32
-	Lines [lines]struct {
-		begun     atomic.Uint32 // messages whose Put has been called
-		committed atomic.Uint32 // messages whose Put has returned
-		cells     [perLine]atomic.Uint32
-	}
-	torn, disorder, received atomic.Uint32
+// ordeal is one way to torture a queue.
+type ordeal struct {
+	producers, consumers, capacity int
+	sizes                          int
+	gets                           bool
+	plant                          string
+	patience                       time.Duration // for what should come at once
 }
 
-// A cell counts in three fields what has happened to a message.
-const (
-	first  = 1       // deliveries not marked
-	again  = 1 << 8  // deliveries marked as redelivered
-	unsure = 1 << 16 // its producer was killed in Put
-)
-
-type tortureArgs struct {
-	Queue  *mpqueue.Queue[[]byte]
-	Ledger *shm.Object[ledger]
-	Line   int
-	Seed   uint64
-	Small  bool
+func (o ordeal) String() string {
+	s := fmt.Sprintf("%dx%d/capacity=%d/%s", o.producers, o.consumers, o.capacity, []string{"small", "mixed", "large"}[o.sizes])
+	if o.gets {
+		s += "/Get"
+	}
+	return s
 }
 
-// message is a line, a number, random bytes of a random length, and a checksum.
-func message(r *rand.Rand, line, n int, small bool) []byte {
-	size := 24 + r.IntN(64)
-	if !small && r.IntN(4) == 0 {
-		size = 24 + r.IntN(1<<(6+r.IntN(12)))
-	}
-	b := make([]byte, size)
-	binary.LittleEndian.PutUint64(b[8:], uint64(line))
-	binary.LittleEndian.PutUint64(b[16:], uint64(n))
-	for i := 24; i < size; i++ {
-		b[i] = byte(r.Uint32())
-	}
-	binary.LittleEndian.PutUint64(b, xxhash.Sum64(b[8:]))
-	return b
+var ordeals = []ordeal{
+	{producers: 1, consumers: 1, capacity: 1, sizes: small},
+	{producers: 1, consumers: 1, capacity: 1024, sizes: large},
+	{producers: 2, consumers: 2, capacity: 2, sizes: mixed},
+	{producers: 2, consumers: 2, capacity: 1024, sizes: small},
+	{producers: 2, consumers: 2, capacity: 3, sizes: mixed, gets: true},
+	{producers: 3, consumers: 1, capacity: 2, sizes: large},
+	{producers: 1, consumers: 3, capacity: 1024, sizes: mixed},
+	{producers: 4, consumers: 4, capacity: 1, sizes: mixed},
+	{producers: 4, consumers: 4, capacity: 3, sizes: large},
 }
 
-var tortureProducer = procstest.Role("torture-producer", func(ctx context.Context, a tortureArgs) error {
-	r := rand.New(rand.NewPCG(a.Seed, 1))
-	l := &a.Ledger.Value().Lines[a.Line]
-	if b, c := l.begun.Load(), l.committed.Load(); b != c {
-		// The predecessor died in Put: the message may be there or not.
-		l.cells[c].Add(unsure)
-		l.committed.Store(b)
+// TestTorture kills producers, consumers and recoverers at random moments, and
+// at random named points, stops others meanwhile, puts others in their place, then
+// lets them finish, and looks every single message up.
+func TestTorture(t *testing.T) {
+	kills := *tortureKills
+	if testing.Short() {
+		kills = min(kills, 50)
 	}
-	for n := int(l.committed.Load()); n < perLine && a.Ledger.Value().stop.Load() == 0; n++ {
-		m := message(r, a.Line, n, a.Small)
-		l.begun.Store(uint32(n + 1))
-		if err := a.Queue.Put(ctx, m); err != nil {
-			return err
-		}
-		l.committed.Store(uint32(n + 1))
-	}
-	return nil
-})
+	tortureAll(t, kills)
+}
 
-var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Context, a tortureArgs) error {
-	led := a.Ledger.Value()
-	var last [lines]int
-	for {
-		i, err := a.Queue.Receive(ctx)
-		if errors.Is(err, mpqueue.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		b := i.Bytes()
-		if len(b) < 24 || xxhash.Sum64(b[8:]) != binary.LittleEndian.Uint64(b) {
-			led.torn.Add(1)
-			i.Done()
-			continue
-		}
-		line, n := int(binary.LittleEndian.Uint64(b[8:])), int(binary.LittleEndian.Uint64(b[16:]))
-		if i.Redelivered() {
-			led.Lines[line].cells[n].Add(again)
-		} else {
-			led.Lines[line].cells[n].Add(first)
-			if n+1 <= last[line] {
-				led.disorder.Add(1)
-			}
-			last[line] = n + 1
-		}
-		led.received.Add(1)
-		if err := i.Done(); err != nil {
-			return err
-		}
-	}
-})
-
-// TestTorture kills producers and consumers at random moments and puts others in
-// their place, then lets them finish, and looks every single message up.
-func TestTorture(t *testing.T) { tortureAll(t, *tortureKills) }
+// killsEach is after how many kills a run ends: a line has room for so many
+// messages only.
+const killsEach = 50
 
 func tortureAll(t *testing.T, kills int) {
-	seed := uint64(procstest.Seed(t))
-	r := rand.New(rand.NewPCG(seed, 0))
-	shapes := []struct {
-		producers, consumers, capacity int
-		small                          bool
-	}{
-		{1, 1, 1, true}, {1, 1, 1024, false}, {2, 2, 2, false}, {2, 2, 1024, true}, {4, 4, 3, false}, {4, 4, 64, false},
-	}
-	per := max(kills/len(shapes), 1)
-	for _, s := range shapes {
-		t.Run(fmt.Sprintf("%dx%d/capacity=%d/small=%v", s.producers, s.consumers, s.capacity, s.small), func(t *testing.T) {
-			for left := per; left > 0; left -= 100 { // a line has room for so many messages only
-				torture(t, r, s.producers, s.consumers, s.capacity, s.small, min(left, 100))
+	r := rand.New(rand.NewPCG(uint64(procstest.Seed(t)), 0))
+	var all tally
+	per := (kills + len(ordeals) - 1) / len(ordeals)
+	for _, o := range ordeals {
+		o.patience = 20 * time.Second
+		t.Run(o.String(), func(t *testing.T) {
+			var sum tally
+			for left := per; left > 0; left -= killsEach {
+				runs := *r // the run that fails can be repeated on its own
+				got, err := torture(t, r, o, min(left, killsEach))
+				sum.add(got)
+				if err != nil {
+					t.Fatalf("after %v: %v (%v)", sum, err, runs)
+				}
 			}
+			t.Log(sum)
+			all.add(sum)
 		})
 	}
+	t.Logf("in all %v", all)
+	t.Logf("a killed process is reaped and everything of its recovered after p50 %v, p99 %v, at most %v",
+		all.quantile(0.5), all.quantile(0.99), all.quantile(1))
+	if kills >= 300 && all.recoverers == 0 && !t.Failed() {
+		t.Error("no recoverer died in the middle of its work")
+	}
+}
+
+// tally is what happened.
+type tally struct {
+	kills, recoverers, stops               int
+	messages, deliveries, redelivered, cut int
+	recovery                               []time.Duration
+}
+
+func (a *tally) add(b tally) {
+	a.kills += b.kills
+	a.recoverers += b.recoverers
+	a.stops += b.stops
+	a.messages += b.messages
+	a.deliveries += b.deliveries
+	a.redelivered += b.redelivered
+	a.cut += b.cut
+	a.recovery = append(a.recovery, b.recovery...)
+}
+
+func (a tally) String() string {
+	return fmt.Sprintf("%d killed, %d of them recoverers; %d stopped; %d messages, %d deliveries, %d redelivered, %d cut off in Put",
+		a.kills, a.recoverers, a.stops, a.messages, a.deliveries, a.redelivered, a.cut)
+}
+
+func (a tally) quantile(q float64) time.Duration {
+	if len(a.recovery) == 0 {
+		return 0
+	}
+	slices.Sort(a.recovery)
+	return a.recovery[int(q*float64(len(a.recovery)-1))]
 }
 
 // worker is a role in the run: a process, and after its death another.
@@ -153,95 +128,215 @@ type worker struct {
 	args tortureArgs
 }
 
-func torture(t *testing.T, r *rand.Rand, producers, consumers, capacity int, small bool, kills int) {
+// chamber is one run.
+type chamber struct {
+	ordeal
+	t    *testing.T
+	r    *rand.Rand
+	q    *mpqueue.Queue[[]byte]
+	led  *shm.Object[ledger]
+	past tally
+	// Deaths of consumers, each of which may repeat one delivery.
+	consumersDead int
+	calm          bool // nobody is killed any more
+}
+
+var sweepPoints = []string{"mpqueue.sweep.leases", "mpqueue.sweep.slots", "shm.sweep.elected", "shm.sweep.released"}
+
+func (c *chamber) start(w *worker) {
+	w.args.Seed = c.r.Uint64()
+	points, passes := mpqueue.FaultPoints, 30
+	if w.role == tortureRecoverer {
+		points, passes = sweepPoints, 3
+	}
+	var opts []procstest.Option
+	if !c.calm && (w.role == tortureRecoverer || c.r.IntN(2) == 0) {
+		opts = append(opts, procstest.KillAt(points[c.r.IntN(len(points))], 1+c.r.IntN(passes)))
+	}
+	w.Proc = w.role.Start(c.t, w.args, opts...)
+}
+
+// dead notes the end of w.
+func (c *chamber) dead(w *worker) error {
+	switch s := w.Wait(); {
+	case s.Killed():
+	case s.Err == nil && w.role == tortureProducer: // its line is full
+		return nil
+	default:
+		return fmt.Errorf("%s: %v", w.Name(), s)
+	}
+	c.past.kills++
+	switch w.role {
+	case tortureConsumer:
+		c.consumersDead++
+	case tortureRecoverer:
+		c.past.recoverers++
+	}
+	return nil
+}
+
+func torture(t *testing.T, r *rand.Rand, o ordeal, kills int) (tally, error) {
 	procstest.Watchdog(t, 2*time.Minute)
-	q := newQueue[[]byte](t, capacity, mpqueue.WithMaxBytes(8<<20))
-	o, err := shm.New[ledger]()
-	if err != nil {
+	c := &chamber{ordeal: o, t: t, r: r}
+	var err error
+	options := []mpqueue.Option{mpqueue.WithMaxBytes(8 << 20)}
+	if o.plant == "" {
+		c.q = newQueue[[]byte](t, o.capacity, options...)
+	} else {
+		if c.q, err = mpqueue.New[[]byte](o.capacity, options...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.plant != "" {
+		defer c.q.Close()
+	}
+	if c.led, err = shm.New[ledger](); err != nil {
 		t.Fatal(err)
 	}
-	defer o.Close()
-	led := o.Value()
-	start := func(w *worker) {
-		w.args.Seed = r.Uint64()
-		var opts []procstest.Option
-		if r.IntN(2) == 0 {
-			p := mpqueue.FaultPoints[r.IntN(len(mpqueue.FaultPoints))]
-			opts = append(opts, procstest.KillAt(p, 1+r.IntN(30)))
-		}
-		w.Proc = w.role.Start(t, w.args, opts...)
-	}
+	defer c.led.Close()
+	mpqueue.Plant(o.plant) // this process recovers what its children leave
+	defer mpqueue.Plant("")
+	err = c.run(kills)
+	return c.past, err
+}
+
+func (c *chamber) run(kills int) error {
+	led := c.led.Value()
 	var all []*worker
-	for i := range producers + consumers {
-		w := &worker{role: tortureProducer, args: tortureArgs{Queue: q, Ledger: o, Line: i, Small: small}}
-		if i >= producers {
+	for i := range c.producers + c.consumers + 1 {
+		w := &worker{role: tortureProducer, args: tortureArgs{
+			Queue: c.q, Ledger: c.led, Line: i, Sizes: c.sizes, Gets: c.gets, Plant: c.plant}}
+		switch {
+		case i == c.producers+c.consumers:
+			w.role = tortureRecoverer
+		case i >= c.producers:
 			w.role = tortureConsumer
 		}
-		start(w)
+		c.start(w)
 		all = append(all, w)
 	}
+	defer func() {
+		for _, w := range all {
+			w.Kill()
+		}
+	}()
+	producers, consumers, recoverer := all[:c.producers], all[c.producers:c.producers+c.consumers], all[len(all)-1]
 	for range kills {
-		w := all[r.IntN(len(all))]
+		w := all[c.r.IntN(len(all)-1)]
 		// When, not whether: any moment will do, but one with traffic.
-		begin, target := time.Now(), led.received.Load()+uint32(r.IntN(300))
+		begin, target := time.Now(), led.received.Load()+uint32(c.r.IntN(300))
 		for led.received.Load() < target && time.Since(begin) < 20*time.Millisecond {
 			time.Sleep(100 * time.Microsecond)
 		}
-		if r.IntN(8) == 0 {
-			w.Signal(syscall.SIGSTOP)
-			time.Sleep(time.Duration(r.IntN(3000)) * time.Microsecond)
-			w.Signal(syscall.SIGCONT)
+		// Somebody else only stands still meanwhile, whatever he holds.
+		var stopped *worker
+		if s := all[c.r.IntN(len(all))]; s != w && c.r.IntN(4) == 0 {
+			stopped = s
+			s.Signal(syscall.SIGSTOP)
+			c.past.stops++
+			time.Sleep(time.Duration(c.r.IntN(2000)) * time.Microsecond)
 		}
+		begin, alive := time.Now(), w.Alive()
 		w.Kill()
-		w.Wait()
-		start(w)
+		if alive {
+			c.past.recovery = append(c.past.recovery, time.Since(begin))
+		}
+		if err := c.dead(w); err != nil {
+			return err
+		}
+		c.start(w)
+		if stopped != nil {
+			time.Sleep(time.Duration(c.r.IntN(2000)) * time.Microsecond)
+			stopped.Signal(syscall.SIGCONT)
+		}
+		if !recoverer.Alive() {
+			if err := c.dead(recoverer); err != nil {
+				return err
+			}
+			c.start(recoverer)
+		}
 	}
 	// No more kills from here on: who dies at a fault point is replaced, the
 	// producers finish, then the consumers.
+	c.calm = true
 	led.stop.Store(1)
-	finish := func(part []*worker) {
-		for _, w := range part {
-			for w.Wait().Killed() {
-				w.Proc = w.role.Start(t, w.args)
+	if err := c.finish(append(slices.Clone(producers), recoverer)); err != nil {
+		return err
+	}
+	if err := c.q.CloseSend(); err != nil {
+		return err
+	}
+	if err := c.finish(consumers); err != nil {
+		return err
+	}
+	c.q.Segment().Sweep()
+	errs := append([]error{c.audit()}, mpqueue.Leaks(c.q)...)
+	if n := c.q.Len(); n != 0 {
+		errs = append(errs, fmt.Errorf("%d items left", n))
+	}
+	return errors.Join(append(errs, shm.Check(c.q.Segment())...)...)
+}
+
+// finish waits for the end of some processes. Those that die at a fault point
+// have successors.
+func (c *chamber) finish(part []*worker) error {
+	for _, w := range part {
+		for {
+			ctx, cancel := context.WithTimeout(background, c.patience)
+			err := w.Join(ctx)
+			late := ctx.Err() != nil && w.Alive()
+			cancel()
+			if late {
+				return fmt.Errorf("%s hangs: %d of %d messages delivered, %+v", w.Name(), c.led.Value().received.Load(), c.past.messages, c.q.Stats())
 			}
-			if s := w.Wait(); s.Err != nil {
-				t.Fatalf("%v", s)
+			if err == nil {
+				break
 			}
+			if err := c.dead(w); err != nil {
+				return err
+			}
+			c.start(w)
 		}
 	}
-	finish(all[:producers])
-	if err := q.CloseSend(); err != nil {
-		t.Fatal(err)
-	}
-	finish(all[producers:])
-	q.Segment().Sweep()
-	audit(t, led, producers, kills)
-	if n := q.Len(); n != 0 {
-		t.Errorf("%d items left", n)
-	}
+	return nil
 }
 
 // audit holds every message against what was promised.
-func audit(t *testing.T, led *ledger, producers, kills int) {
-	var sent, lost, twice, redelivered, cut int
-	for p := range producers {
+func (c *chamber) audit() error {
+	led := c.led.Value()
+	var lost, twice, repeated, invented int
+	for p := range c.producers {
 		l := &led.Lines[p]
-		for n := range int(l.committed.Load()) {
-			c := l.cells[n].Load()
-			f, a, u := c&0xff, c>>8&0xff, c>>16
+		sent := int(l.committed.Load())
+		for n := range min(sent+100, perLine) {
+			cell := l.cells[n].Load()
+			f, a, u := int(cell&0xff), int(cell>>8&0xff), int(cell>>16)
 			switch {
+			case n >= sent:
+				invented += f + a
+				continue
+			case f > 1:
+				twice++
 			case f+a == 0 && u == 0:
 				lost++
-			case f > 1 || int(a) > 2*kills: // a kill at a fault point may come on top of each
-				twice++
 			}
-			sent++
-			redelivered += int(min(a, 1))
-			cut += int(u)
+			repeated += a
+			c.past.messages++
+			c.past.cut += u
 		}
 	}
-	t.Logf("%d kills: %d messages, %d deliveries, %d redelivered, %d cut off in Put", kills, sent, led.received.Load(), redelivered, cut)
-	if lost+twice != 0 || led.torn.Load() != 0 || led.disorder.Load() != 0 {
-		t.Fatalf("%d lost, %d delivered twice unmarked, %d torn, %d out of order", lost, twice, led.torn.Load(), led.disorder.Load())
+	c.past.deliveries, c.past.redelivered = int(led.received.Load()), repeated
+	disorder, torn := int(led.disorder.Load()), int(led.torn.Load())
+	may, mayLose := c.consumersDead+int(led.requeued.Load()), 0
+	if c.gets {
+		// What Get has taken goes with its process; if that dies before, Get does not
+		// say that it delivers again.
+		may, mayLose = 0, c.consumersDead
+		disorder = max(disorder-c.consumersDead, 0)
 	}
+	if lost > mayLose || repeated > may || twice+invented+torn+disorder != 0 {
+		return fmt.Errorf("%d lost, at most %d may be; %d delivered again, at most %d may be; %d delivered twice unmarked, %d torn, %d out of order, %d never put",
+			lost, mayLose, repeated, may, twice, torn, disorder, invented)
+	}
+	return nil
 }

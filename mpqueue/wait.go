@@ -144,7 +144,12 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 			q.giveBack()
 		}
 		reason := q.seg.Sleep(ctx, w.word, v, blocker)
-		awake(w.word)
+		if fault.Enabled && reason == shm.Woken {
+			fault.Point("mpqueue.wait.woken")
+		}
+		if reason == shm.Woken || !planted.keepPending {
+			awake(w.word)
+		}
 		switch reason {
 		case shm.Cancelled:
 			if look() {

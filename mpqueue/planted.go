@@ -1,0 +1,13 @@
+package mpqueue
+
+// planted are bugs that a test puts into its processes, to see that its oracles
+// notice them. All are false outside tests, and none is looked at on a fast path.
+var planted struct {
+	noSweep     bool // nobody puts in order what the dead were at
+	leak        bool // the sweep leaves the blocks that the dead were filling
+	dropped     bool // the sweep frees what the dead had received
+	torn        bool // the sweep takes what the dead were writing for a message
+	blockFirst  bool // a block is free before it has been read
+	unmarked    bool // what is delivered again is not marked
+	keepPending bool // a wake that was given to a dead process is not taken over
+}

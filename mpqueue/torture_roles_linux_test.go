@@ -1,0 +1,172 @@
+package mpqueue_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"shmkit/mpqueue"
+	"shmkit/procs/procstest"
+	"shmkit/shm"
+)
+
+const (
+	lines   = 8       // numbers of producers: a killed one's successor goes on with its line
+	perLine = 1 << 19 // messages of a line, at most
+)
+
+// ledger is what the processes of a torture run write down, in shared memory, so
+// that it survives them. Every message has a cell of its own: a sum would not see
+// one message lost and another one delivered twice.
+type ledger struct {
+	stop  atomic.Uint32
+	Lines [lines]struct {
+		begun     atomic.Uint32 // messages whose Put has been called
+		committed atomic.Uint32 // messages whose Put has returned
+		cells     [perLine]atomic.Uint32
+	}
+	torn, disorder, received, requeued, sweeps atomic.Uint32
+}
+
+// A cell counts in three fields what has happened to a message.
+const (
+	first  = 1       // deliveries not marked
+	again  = 1 << 8  // deliveries marked as redelivered
+	unsure = 1 << 16 // its producer was killed in Put
+)
+
+// How long messages are.
+const (
+	small = iota // all fit their slots
+	mixed        // 8 bytes to 64 KiB
+	large        // 8 bytes to 1 MiB
+)
+
+type tortureArgs struct {
+	Queue  *mpqueue.Queue[[]byte]
+	Ledger *shm.Object[ledger]
+	Line   int
+	Seed   uint64
+	Sizes  int
+	Gets   bool   // the consumer uses Get, not Receive
+	Plant  string // the bug that is to be noticed
+}
+
+// message is a checksum, a line and a number, and words of no meaning.
+func message(r *rand.Rand, line, n, sizes int) []byte {
+	size := 8
+	switch k := r.IntN(100); {
+	case sizes == small || k < 50:
+		size += r.IntN(105)
+	case k < 80:
+		size += r.IntN(4 << 10)
+	case k < 98 || sizes == mixed:
+		size += r.IntN(64<<10 - 7)
+	default:
+		size += r.IntN(1<<20 - 7)
+	}
+	b := make([]byte, size)
+	binary.LittleEndian.PutUint32(b[4:], uint32(line)<<28|uint32(n))
+	for i := 8; i+8 <= size; i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], r.Uint64())
+	}
+	binary.LittleEndian.PutUint32(b, uint32(xxhash.Sum64(b[4:])))
+	return b
+}
+
+// readMessage returns line and number of a message, if it is whole.
+func readMessage(b []byte) (line, n int, ok bool) {
+	if len(b) < 8 || binary.LittleEndian.Uint32(b) != uint32(xxhash.Sum64(b[4:])) {
+		return 0, 0, false
+	}
+	w := binary.LittleEndian.Uint32(b[4:])
+	line, n = int(w>>28), int(w&(1<<28-1))
+	return line, n, line < lines && n < perLine
+}
+
+var tortureProducer = procstest.Role("torture-producer", func(ctx context.Context, a tortureArgs) error {
+	mpqueue.Plant(a.Plant)
+	r := rand.New(rand.NewPCG(a.Seed, 1))
+	led := a.Ledger.Value()
+	l := &led.Lines[a.Line]
+	if b, c := l.begun.Load(), l.committed.Load(); b != c {
+		// The predecessor died in Put: the message may be there or not.
+		l.cells[c].Add(unsure)
+		l.committed.Store(b)
+	}
+	for n := int(l.committed.Load()); n < perLine && led.stop.Load() == 0; n++ {
+		m := message(r, a.Line, n, a.Sizes)
+		l.begun.Store(uint32(n + 1))
+		if err := a.Queue.Put(ctx, m); err != nil {
+			return err
+		}
+		l.committed.Store(uint32(n + 1))
+	}
+	return nil
+})
+
+var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Context, a tortureArgs) error {
+	mpqueue.Plant(a.Plant)
+	r := rand.New(rand.NewPCG(a.Seed, 2))
+	led := a.Ledger.Value()
+	var last [lines]int
+	for {
+		var b []byte
+		var i *mpqueue.Item[[]byte]
+		var err error
+		if a.Gets {
+			b, err = a.Queue.Get(ctx)
+		} else if i, err = a.Queue.Receive(ctx); err == nil {
+			b = i.Bytes()
+		}
+		if errors.Is(err, mpqueue.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		line, n, ok := readMessage(b)
+		switch {
+		case !ok:
+			led.torn.Add(1)
+		case i != nil && i.Redelivered():
+			led.Lines[line].cells[n].Add(again)
+		default:
+			led.Lines[line].cells[n].Add(first)
+			if n+1 <= last[line] {
+				led.disorder.Add(1)
+			}
+			last[line] = n + 1
+		}
+		led.received.Add(1)
+		switch {
+		case i == nil:
+		case r.IntN(200) == 0:
+			led.requeued.Add(1)
+			err = i.Requeue()
+		default:
+			err = i.Done()
+		}
+		if err != nil {
+			return err
+		}
+	}
+})
+
+// tortureRecoverer looks all of the time for somebody who has died, to be in the
+// middle of the recovery when it is killed itself.
+var tortureRecoverer = procstest.Role("torture-recoverer", func(ctx context.Context, a tortureArgs) error {
+	mpqueue.Plant(a.Plant)
+	for a.Ledger.Value().stop.Load() == 0 {
+		if a.Queue.Segment().Sweep() > 0 {
+			a.Ledger.Value().sweeps.Add(1)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	return nil
+})
