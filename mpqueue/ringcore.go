@@ -52,6 +52,7 @@ type ringSide struct {
 	role    *atomic.Uint32 // of this side
 	peer    *atomic.Uint32 // of the other side
 	word    *atomic.Uint32 // this side sleeps on it
+	other   *atomic.Uint32 // the other side does
 	why     error          // it has to wait
 	spin    spinner
 }
@@ -109,6 +110,7 @@ func newRingCore(s *shm.Segment, g ringGeometry) *ringCore {
 	c := &ringCore{seg: s, ringMemory: overlayRing(s.Data(), 0, g), refs: 1}
 	c.in.role, c.in.peer, c.in.word, c.in.why = &c.ctl.producer, &c.ctl.consumer, &c.ctl.notFull, ErrFull
 	c.out.role, c.out.peer, c.out.word, c.out.why = &c.ctl.consumer, &c.ctl.producer, &c.ctl.notEmpty, ErrEmpty
+	c.in.other, c.out.other = c.out.word, c.in.word
 	c.in.spin.init()
 	c.out.spin.init()
 	return c

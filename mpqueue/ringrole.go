@@ -82,7 +82,8 @@ func (c *ringCore) takeOver(s *ringSide) error {
 	}
 	s.limit, s.until, s.mark, s.mine = s.next, s.next, s.next, true
 	s.mode.And(^uint32(sidePlain))
-	rouse(s.word) // of a wake that was given to the last holder, and died with it
+	rouse(s.word) // from a wake that was given to the last holder, and died with it
+	wake(s.other) // which it had perhaps not got to
 	return nil
 }
 
