@@ -2,7 +2,6 @@ package shm_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -11,12 +10,10 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cespare/xxhash/v2"
 
 	"shmkit/futexlock"
-	"shmkit/procs/procstest"
 	"shmkit/shm"
 )
 
@@ -231,71 +228,4 @@ func TestCorruptCreate(t *testing.T) {
 	if b, _ := os.ReadFile(nameFile("letter")); string(b) != "Dear reader" {
 		t.Errorf("the letter now says %q", b)
 	}
-}
-
-type rivalArgs struct {
-	Rounds int
-	Seed   int64
-}
-
-// twin is whole or not there.
-type twin struct{ A, B int64 }
-
-// rivalry opens, creates and removes one name.
-var rivalry = procstest.Role("rivalry", func(ctx context.Context, a rivalArgs) error {
-	r := rand.New(rand.NewPCG(uint64(a.Seed), uint64(os.Getpid())))
-	for range a.Rounds {
-		var o *shm.Object[twin]
-		var err error
-		switch r.IntN(4) {
-		case 0:
-			o, err = shm.Create[twin]("rivals", shm.WithParticipants(8))
-		case 1:
-			o, err = shm.Open[twin]("rivals")
-		case 2:
-			o, _, err = shm.OpenOrCreate[twin]("rivals", shm.WithParticipants(8))
-		case 3:
-			err = shm.Remove("rivals")
-		}
-		if err != nil {
-			if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			return err
-		}
-		if o == nil {
-			continue
-		}
-		v := o.Value()
-		if a, b := shm.LoadInt64(&v.A), shm.LoadInt64(&v.B); a != 0 && a != 7 || b != 0 && b != 7 {
-			return errors.New("somebody else's bytes")
-		}
-		shm.StoreInt64(&v.A, 7)
-		shm.StoreInt64(&v.B, 7)
-		if err := o.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
-})
-
-// Processes that create, open and remove one name all the time see the
-// documented errors only, and what they get is whole.
-func TestCorruptRivals(t *testing.T) {
-	procstest.Watchdog(t, time.Minute)
-	rounds := 10000
-	if testing.Short() {
-		rounds = 1000
-	}
-	seed := procstest.Seed(t)
-	begin := time.Now()
-	a := rivalry.Start(t, rivalArgs{rounds, seed})
-	b := rivalry.Start(t, rivalArgs{rounds, seed})
-	for _, p := range []*procstest.Proc{a, b} {
-		if s := p.Wait(); s.Err != nil {
-			t.Error(s)
-		}
-	}
-	t.Logf("2 processes, %d rounds each: %v", rounds, time.Since(begin))
-	shm.Remove("rivals")
 }

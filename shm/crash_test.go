@@ -142,48 +142,56 @@ var sweeper = procstest.Role("sweeper", func(ctx context.Context, name string) e
 // nobody has swept.
 func leaveEstate(t testing.TB, name string) {
 	p := testator.Start(t, name)
-	waitFor(t, "all locked", func() bool {
-		b, err := os.ReadFile(nameFile(name))
-		return err == nil && len(b) > 36864+8+2*24 && b[36864+8+2*24] == 1
-	})
+	waitFor(t, "all locked", func() bool { return willMade(name) })
 	p.Kill()
+}
+
+// willMade reports whether the testator of that name has locked everything,
+// without attaching to the segment.
+func willMade(name string) bool {
+	b, err := os.ReadFile(nameFile(name))
+	return err == nil && len(b) > 36864+8+2*24 && b[36864+8+2*24] == 1
+}
+
+// inherit opens the estate after the sweepers: everything is released and told,
+// and the dead are gone from the table.
+func inherit(t testing.TB, name string) {
+	t.Helper()
+	o, err := shm.Open[estate](name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range o.Value().locks() {
+		if ok, err := m.TryLock(); !ok || !errors.Is(err, futexlock.ErrOwnerDied) {
+			t.Errorf("lock %d: %v, %v", i, ok, err)
+			continue
+		}
+		m.Consistent()
+		m.Unlock()
+	}
+	for _, p := range o.Segment().Participants() {
+		if !p.Self {
+			t.Errorf("still there: %+v", p)
+		}
+	}
+	for _, err := range shm.Check(o.Segment()) {
+		t.Error(err)
+	}
+	o.Close()
+	if err := shm.Remove(name); err != nil {
+		t.Error(err)
+	}
 }
 
 // A sweeper killed at any point, once or again and again, leaves the rest to the
 // next one, which finds everything released and told.
 func TestCrashSweep(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
-	inherit := func(t *testing.T) {
-		o, err := shm.Open[estate]("estate")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, m := range o.Value().locks() {
-			if ok, err := m.TryLock(); !ok || !errors.Is(err, futexlock.ErrOwnerDied) {
-				t.Errorf("lock %d: %v, %v", i, ok, err)
-				continue
-			}
-			m.Consistent()
-			m.Unlock()
-		}
-		for _, p := range o.Segment().Participants() {
-			if !p.Self {
-				t.Errorf("still there: %+v", p)
-			}
-		}
-		for _, err := range shm.Check(o.Segment()) {
-			t.Error(err)
-		}
-		o.Close()
-		if err := shm.Remove("estate"); err != nil {
-			t.Error(err)
-		}
-	}
 	for _, point := range points("shm.sweep.") {
 		for n := 1; ; n++ {
 			leaveEstate(t, "estate")
 			s := sweeper.Start(t, "estate", procstest.KillAt(point, n)).Wait()
-			inherit(t)
+			inherit(t, "estate")
 			if !s.Killed() {
 				if n == 1 {
 					t.Errorf("the sweeper never passes %s", point)
@@ -197,7 +205,7 @@ func TestCrashSweep(t *testing.T) {
 	for _, point := range points("shm.sweep.") { // one after the other in the same estate
 		sweeper.Start(t, "estate", procstest.KillAt(point, 1)).Wait()
 	}
-	inherit(t)
+	inherit(t, "estate")
 }
 
 // The oracle of TestCrashSweep sees a sweep that forgets something: here the
