@@ -238,7 +238,7 @@ func (c *chamber) run(kills int) error {
 		}
 		begin, alive := time.Now(), w.Alive()
 		w.Kill()
-		if alive {
+		if alive && stopped == nil { // who stands still in a sweep holds it up
 			c.past.recovery = append(c.past.recovery, time.Since(begin))
 		}
 		if err := c.dead(w); err != nil {
@@ -260,13 +260,13 @@ func (c *chamber) run(kills int) error {
 	// producers finish, then the consumers.
 	c.calm = true
 	led.stop.Store(1)
-	if err := c.finish(append(slices.Clone(producers), recoverer)); err != nil {
+	if err := c.finish(append(slices.Clone(producers), recoverer), consumers); err != nil {
 		return err
 	}
 	if err := c.q.CloseSend(); err != nil {
 		return err
 	}
-	if err := c.finish(consumers); err != nil {
+	if err := c.finish(consumers, nil); err != nil {
 		return err
 	}
 	c.q.Segment().Sweep()
@@ -278,24 +278,30 @@ func (c *chamber) run(kills int) error {
 }
 
 // finish waits for the end of some processes. Those that die at a fault point
-// have successors.
-func (c *chamber) finish(part []*worker) error {
+// have successors, and so have the others, whom they may be waiting for.
+func (c *chamber) finish(part, others []*worker) error {
+	begin := time.Now()
 	for _, w := range part {
 		for {
-			ctx, cancel := context.WithTimeout(background, c.patience)
+			ctx, cancel := context.WithTimeout(background, 20*time.Millisecond)
 			err := w.Join(ctx)
-			late := ctx.Err() != nil && w.Alive()
+			waits := ctx.Err() != nil && w.Alive()
 			cancel()
-			if late {
-				return fmt.Errorf("%s hangs: %d of %d messages delivered, %+v", w.Name(), c.led.Value().received.Load(), c.past.messages, c.q.Stats())
-			}
 			if err == nil {
 				break
 			}
-			if err := c.dead(w); err != nil {
-				return err
+			if waits && time.Since(begin) > c.patience {
+				return fmt.Errorf("%s hangs: %d messages delivered, %+v", w.Name(), c.led.Value().received.Load(), c.q.Stats())
 			}
-			c.start(w)
+			for _, o := range append([]*worker{w}, others...) {
+				if o.Alive() {
+					continue
+				}
+				if err := c.dead(o); err != nil {
+					return err
+				}
+				c.start(o)
+			}
 		}
 	}
 	return nil
