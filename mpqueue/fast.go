@@ -24,7 +24,12 @@ func (q *core) claimPutFast() (*slot, uint64, uint64) {
 	if s.word.Load() != w || q.control.closed.Load() != 0 {
 		return nil, 0, 0
 	}
-	if q.leasing.Load() != 0 && int64(p+q.reserves.Load()-q.limit.Load()) >= 0 || !s.word.CompareAndSwap(w, w|q.writing) {
+	if q.leasing.Load() != 0 && int64(p+q.reserves.Load()-q.limit.Load()) >= 0 {
+		if _, r := q.leasedFull(p); r != claimed {
+			return nil, 0, 0
+		}
+	}
+	if !s.word.CompareAndSwap(w, w|q.writing) {
 		return nil, 0, 0
 	}
 	if fault.Enabled {

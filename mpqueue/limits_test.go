@@ -70,5 +70,20 @@ func TestAllocations(t *testing.T) {
 		}); n > 0 {
 			t.Errorf("Put, Receive and Done of %d bytes allocate %v times", len(m), n)
 		}
+		if n := testing.AllocsPerRun(100, func() {
+			w, err := s.ReserveSize(background, len(m))
+			if err != nil || w.Commit() != nil {
+				t.Fatal(err)
+			}
+			i, err := s.TryReceive()
+			if err != nil || i.Done() != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.TryReceive(); err != mpqueue.ErrEmpty {
+				t.Fatal(err)
+			}
+		}); n > 1 {
+			t.Errorf("Reserve, Commit, TryReceive and Done of %d bytes allocate %v times, want once, for the one that found nothing", len(m), n)
+		}
 	}
 }

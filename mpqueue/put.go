@@ -9,7 +9,7 @@ import (
 // put appends a message, which it does not keep.
 func (q *core) put(ctx context.Context, b []byte) error {
 	s := sender{q: q, b: b}
-	if r, err := s.quick(); r == claimed || err != nil {
+	if r, err := s.quick(ctx.Err() == nil); r == claimed || err != nil {
 		return err
 	}
 	return q.putSlow(ctx, &s)
@@ -24,12 +24,16 @@ func (q *core) putSlow(ctx context.Context, s *sender) error {
 // tryPut is put without waiting.
 func (q *core) tryPut(b []byte) error {
 	s := sender{q: q, b: b}
-	if r, err := s.quick(); r == claimed || err != nil {
+	if r, err := s.quick(false); r == claimed || err != nil {
 		return err
 	}
-	slow := s
-	defer slow.drop()
-	r, err := q.attempt(&waiter{word: &q.notFull, spin: &q.spinPut, op: &slow, why: ErrFull})
+	word, r, err := s.try()
+	if r == busy && err == nil {
+		slow := s
+		r, err = q.linger(&slow, word)
+		s = slow
+	}
+	s.drop()
 	return tryError(r, err)
 }
 
@@ -67,18 +71,21 @@ type sender struct {
 	mine bool
 }
 
-// quick puts if nothing is in the way.
-func (s *sender) quick() (outcome, error) {
+// quick puts if nothing is in the way, or, with wait, if nothing is after a moment.
+func (s *sender) quick(wait bool) (outcome, error) {
 	q := s.q
 	if q.seg.Closed() {
 		return full, shm.ErrClosed
 	}
-	if uint64(len(s.b)) > q.geo.inline {
+	if s.blk == nil && uint64(len(s.b)) > q.geo.inline {
 		if r, err := s.fill(); r != claimed || err != nil {
 			return r, err
 		}
 	}
 	sl, w, p := q.claimPutFast()
+	if sl == nil && wait {
+		sl, w, p = q.againPut()
+	}
 	if sl == nil {
 		return full, nil
 	}

@@ -50,12 +50,22 @@ func (q *core) tryReceiveItem() (leased, error) {
 	return r.item, err
 }
 
-func (q *core) tryReceive(r *receiver) error {
+// oneTry is the context of operations that do not wait: it is done.
+var oneTry = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // one try
-	r.ctx = ctx
-	defer r.drop()
-	o, err := q.attempt(&waiter{word: &q.notEmpty, spin: &q.spinGet, op: r, why: ErrEmpty})
+	cancel()
+	return ctx
+}()
+
+func (q *core) tryReceive(r *receiver) error {
+	r.ctx = oneTry
+	word, o, err := r.try()
+	if o == busy && err == nil {
+		slow := *r // moves to the heap here
+		o, err = q.linger(&slow, word)
+		*r = slow
+	}
+	r.drop()
 	if o == closed && err == nil {
 		return q.endError()
 	}

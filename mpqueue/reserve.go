@@ -20,29 +20,49 @@ type Slot[T any] struct {
 
 // Reserve reserves a place for a T that is free of pointers. It waits like Put and
 // returns the same errors. It panics for other T; see ReserveSize.
+//
+// The Slot is a small allocation, and none if the caller keeps it to himself.
 func (q *Queue[T]) Reserve(ctx context.Context) (*Slot[T], error) {
-	if q.contents.form != inSlot && (q.contents.form != asBytes || q.contents.layout.Size == 0) {
-		panic("mpqueue: Reserve of a type without a fixed size; use ReserveSize")
-	}
-	return q.reserve(ctx, q.contents.layout.Size)
+	return new(Slot[T]).reserveValue(ctx, q)
 }
 
 // ReserveSize reserves a place for a message of up to n bytes, in a queue of
 // string or []byte. It waits like Put and returns the same errors; ErrTooLarge if
 // the arena has no n bytes. It panics if n is negative or T is of another kind.
 func (q *Queue[T]) ReserveSize(ctx context.Context, n int) (*Slot[T], error) {
+	return new(Slot[T]).reserveSize(ctx, q, n)
+}
+
+func (s *Slot[T]) reserveValue(ctx context.Context, q *Queue[T]) (*Slot[T], error) {
+	if q.contents.form != inSlot && (q.contents.form != asBytes || q.contents.layout.Size == 0) {
+		panic("mpqueue: Reserve of a type without a fixed size; use ReserveSize")
+	}
+	return s.reserve(ctx, q, q.contents.layout.Size)
+}
+
+func (s *Slot[T]) reserveSize(ctx context.Context, q *Queue[T], n int) (*Slot[T], error) {
 	if n < 0 || q.contents.form != asBytes || q.contents.layout.Size != 0 {
 		panic(fmt.Sprintf("mpqueue: ReserveSize(%d) in a queue of %s", n, q.contents.layout.Type))
 	}
-	return q.reserve(ctx, n)
+	return s.reserve(ctx, q, n)
 }
 
-func (q *Queue[T]) reserve(ctx context.Context, n int) (*Slot[T], error) {
-	r := &reserver{q: q.q, n: n}
-	if err := q.q.await(ctx, &waiter{word: &q.q.notFull, spin: &q.q.spinPut, op: r, why: ErrFull}); err != nil {
-		return nil, err
+func (s *Slot[T]) reserve(ctx context.Context, q *Queue[T], n int) (*Slot[T], error) {
+	r := reserver{q: q.q, n: n}
+	if _, o, err := r.try(); o != claimed || err != nil {
+		if r, err = q.q.awaitRoom(ctx, n); err != nil {
+			return nil, err
+		}
 	}
-	return &Slot[T]{q: q, ctx: ctx, id: r.id, data: r.data[:n], held: true}, nil
+	*s = Slot[T]{q: q, ctx: ctx, id: r.id, data: r.data[:n], held: true}
+	return s, nil
+}
+
+// awaitRoom waits until there is room for a message of n bytes, and reserves it.
+func (q *core) awaitRoom(ctx context.Context, n int) (reserver, error) {
+	r := &reserver{q: q, n: n}
+	err := q.await(ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: r, why: ErrFull})
+	return *r, err
 }
 
 // Write reserves n bytes, lets f write them, and commits; an error or a panic of
@@ -108,6 +128,9 @@ func (r *reserver) try() (uint64, outcome, error) {
 // meanwhile can make it one item too many.
 func (r *reserver) grant() (uint64, outcome) {
 	q := r.q
+	if r.grantFast() {
+		return 0, claimed
+	}
 	for range 8 {
 		if w, o := q.roomFor(1); o != claimed {
 			return w, o
@@ -120,6 +143,21 @@ func (r *reserver) grant() (uint64, outcome) {
 		r.giveUp()
 	}
 	return 0, busy
+}
+
+// grantFast counts this reservation if the last look at all leases left room for
+// it: positions and reservations are both counted by everybody, see leasedFull.
+func (r *reserver) grantFast() bool {
+	q := r.q
+	if _, o := q.leasedFull(q.claimedEnd()); o != claimed {
+		return false
+	}
+	q.cell(cellReserved).Add(1)
+	if n := q.reserves.Add(1); int64(q.claimedEnd()+n-q.limit.Load()) <= 0 {
+		return true
+	}
+	r.giveUp()
+	return false
 }
 
 // roomFor reports whether n more items would fit.
@@ -183,13 +221,18 @@ func (s *Slot[T]) Commit() error {
 		return shm.ErrClosed
 	}
 	b := q.block(s.id)
-	op := &sender{q: q, b: s.data, mine: true}
+	op := sender{q: q, b: s.data, mine: true}
 	if uint64(s.id) >= uint64(len(q.leases)) {
 		// It is where it will be read: nothing is copied.
 		b.size, b.tries = uint32(len(s.data)), 0
 		op.id, op.blk = s.id, b
 	}
-	err := q.await(s.ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: op, why: ErrFull})
+	r, err := op.quick(false)
+	if r != claimed && err == nil {
+		slow := op // moves to the heap here
+		err = q.await(s.ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: &slow, why: ErrFull})
+		op = slow
+	}
 	if q.seg.Closed() {
 		return shm.ErrClosed
 	}

@@ -244,19 +244,21 @@ func (q *core) unblock(ctx context.Context, w uint64) (shm.Token, error) {
 // tryFor is how long Try operations wait for an unfinished operation of another.
 const tryFor = 100 * time.Microsecond
 
-// attempt tries for a moment, and reports busy if an unfinished operation of a
-// living process stands in the way all the time.
-func (q *core) attempt(w *waiter) (outcome, error) {
-	word, r, err := w.op.try()
-	if r != busy || err != nil {
-		return r, err
+// linger tries again for a moment, as an unfinished operation of another stands in
+// the way in a slot with that word. It reports busy if one of a living process does
+// so all the time.
+func (q *core) linger(op operation, word uint64) (r outcome, err error) {
+	r = busy
+	for n := 0; r == busy && err == nil && n < quickLooks; n++ {
+		shm.Pause(4) // most are done within nanoseconds
+		word, r, err = op.try()
 	}
 	for begin := time.Now(); r == busy && err == nil && time.Since(begin) < tryFor; {
 		if t, same := wordOwner(word).token(q.seg); !same || q.seg.Dead(t) || q.seg.Confirm(t) {
 			q.seg.Sweep()
 		}
-		shm.Pause(10)
-		word, r, err = w.op.try()
+		shm.Pause(40)
+		word, r, err = op.try()
 	}
 	return r, err
 }

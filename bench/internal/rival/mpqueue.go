@@ -77,17 +77,32 @@ func (s *mpSender) Close() error { return s.q.Close() }
 
 type mpReceiver struct {
 	q     *mpqueue.Queue[[]byte]
-	item  *mpqueue.Item[[]byte] // nil after RecvBatch
+	item  mpqueue.Item[[]byte] // kept by value: then Receive needs no memory of its own
+	held  bool                 // not after RecvBatch
 	batch [][]byte
 	spin  bool
 }
 
-func (r *mpReceiver) Recv(ctx context.Context) (_ []byte, err error) {
+func (r *mpReceiver) Recv(ctx context.Context) ([]byte, error) {
 	if r.spin {
-		err = spin(ctx, func() (err error) { r.item, err = r.q.TryReceive(); return err })
-	} else {
-		r.item, err = r.q.Receive(ctx)
+		return r.recvSpin(ctx)
 	}
+	i, err := r.q.Receive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.item, r.held = *i, true
+	return r.item.Bytes(), nil
+}
+
+func (r *mpReceiver) recvSpin(ctx context.Context) ([]byte, error) {
+	err := spin(ctx, func() error {
+		i, err := r.q.TryReceive()
+		if err == nil {
+			r.item, r.held = *i, true
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +110,7 @@ func (r *mpReceiver) Recv(ctx context.Context) (_ []byte, err error) {
 }
 
 func (r *mpReceiver) RecvBatch(ctx context.Context, most int) ([][]byte, error) {
-	r.item = nil
+	r.held = false
 	if len(r.batch) < most {
 		r.batch = make([][]byte, most)
 	}
@@ -104,13 +119,13 @@ func (r *mpReceiver) RecvBatch(ctx context.Context, most int) ([][]byte, error) 
 }
 
 func (r *mpReceiver) Done() error {
-	if r.item == nil {
+	if !r.held {
 		return nil
 	}
 	return r.item.Done()
 }
 
-func (r *mpReceiver) Redelivered() bool { return r.item != nil && r.item.Redelivered() }
+func (r *mpReceiver) Redelivered() bool { return r.held && r.item.Redelivered() }
 
 func (r *mpReceiver) Close() error { return r.q.Close() }
 
