@@ -294,7 +294,7 @@ func (c *chamber) finish(part, others []*worker) error {
 				return fmt.Errorf("%s hangs: %d messages delivered, %+v", w.Name(), c.led.Value().received.Load(), c.q.Stats())
 			}
 			for _, o := range append([]*worker{w}, others...) {
-				if o.Alive() {
+				if o.Alive() || o.Wait().Err == nil {
 					continue
 				}
 				if err := c.dead(o); err != nil {
