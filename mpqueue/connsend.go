@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"shmkit/shm"
+	"shmkit/shm/fault"
 )
 
 // SendBytes sends b as one message; an empty one is a message too. It waits while
@@ -56,6 +57,10 @@ func (w *way) sendLocked(ctx context.Context, c *Conn, b []byte, n uint64) error
 	}
 	if err := w.waitRoom(ctx, c, p, n); err != nil {
 		return err
+	}
+	if fault.Enabled && planted.early {
+		*w.word(p) = uint64(makeHead(len(b), w.pipe.seg.Self(), partFirst|partLast))
+		w.publish(p + n)
 	}
 	w.fill(p, b, uint64(len(b)), partFirst|partLast)
 	w.publish(p + n)

@@ -10,3 +10,16 @@ var PipeFaultPoints = []string{
 
 // PipeFirst makes a pipe whose first bytes have position p, a multiple of 8.
 func PipeFirst(p uint64) PipeOption { return func(o *pipeOptions) { o.geometry.first = p } }
+
+// PlantInPipes plants a bug into the pipes of this process.
+func PlantInPipes(bug string) {
+	switch bug {
+	case "":
+	case "no lock":
+		planted.noLock = true
+	case "published before it is written":
+		planted.early = true
+	default:
+		panic(bug)
+	}
+}
