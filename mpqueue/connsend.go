@@ -58,7 +58,7 @@ func (w *way) sendLocked(ctx context.Context, c *Conn, b []byte, n uint64) error
 	if err := w.waitRoom(ctx, c, p, n); err != nil {
 		return err
 	}
-	if fault.Enabled && planted.early {
+	if fault.Enabled && plantedInPipes.early {
 		*w.word(p) = uint64(makeHead(len(b), w.pipe.seg.Self(), partFirst|partLast))
 		w.publish(p + n)
 	}

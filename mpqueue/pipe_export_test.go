@@ -16,9 +16,9 @@ func PlantInPipes(bug string) {
 	switch bug {
 	case "":
 	case "no lock":
-		planted.noLock = true
+		plantedInPipes.noLock = true
 	case "published before it is written":
-		planted.early = true
+		plantedInPipes.early = true
 	default:
 		panic(bug)
 	}

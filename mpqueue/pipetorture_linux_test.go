@@ -2,7 +2,6 @@ package mpqueue_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 
 	"shmkit/mpqueue"
 	"shmkit/procs/procstest"
@@ -24,7 +21,7 @@ type pipeTortureArgs struct {
 	Ledger *shm.Object[ledger]
 	Line   int
 	Seed   uint64
-	Small  bool
+	Sizes  int
 	Bug    string // planted into this process
 }
 
@@ -38,7 +35,7 @@ var pipeTortureSender = procstest.Role("pipe-torture-sender", func(ctx context.C
 		l.committed.Store(b)
 	}
 	for n := int(l.committed.Load()); n < perLine && a.Ledger.Value().stop.Load() == 0; n++ {
-		m := message(r, a.Line, n, a.Small)
+		m := message(r, a.Line, n, a.Sizes)
 		l.begun.Store(uint32(n + 1))
 		if err := a.Conn.SendBytes(ctx, m); err != nil {
 			return err
@@ -60,16 +57,16 @@ var pipeTortureReceiver = procstest.Role("pipe-torture-receiver", func(ctx conte
 		case err == io.EOF:
 			return nil
 		case errors.Is(err, io.ErrUnexpectedEOF): // its sender was killed
-			led.Lines[lines-1].begun.Add(1)
+			led.requeued.Add(1)
 			continue
 		case err != nil:
 			return err
 		}
-		if len(b) < 24 || xxhash.Sum64(b[8:]) != binary.LittleEndian.Uint64(b) {
+		line, n, ok := readMessage(b)
+		if !ok {
 			led.torn.Add(1)
 			continue
 		}
-		line, n := int(binary.LittleEndian.Uint64(b[8:])), int(binary.LittleEndian.Uint64(b[16:]))
 		led.Lines[line].cells[n].Add(first)
 		if n+1 <= last[line] {
 			led.disorder.Add(1)
@@ -93,15 +90,15 @@ func TestPipeTorture(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	shapes := []struct {
 		senders, receivers, size int
-		small                    bool
+		sizes                    int
 	}{
-		{1, 1, 4096, false}, {2, 1, 4096, true}, {1, 2, 16 << 10, false}, {3, 3, 4096, false}, {2, 2, 128 << 10, false},
+		{1, 1, 4096, mixed}, {2, 1, 4096, small}, {1, 2, 16 << 10, mixed}, {3, 3, 4096, mixed}, {2, 2, 128 << 10, large},
 	}
 	per := max(*tortureKills/len(shapes), 1)
 	for _, s := range shapes {
-		t.Run(fmt.Sprintf("%dx%d/size=%d/small=%v", s.senders, s.receivers, s.size, s.small), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%dx%d/size=%d/sizes=%d", s.senders, s.receivers, s.size, s.sizes), func(t *testing.T) {
 			for left := per; left > 0; left -= 100 {
-				o := pipeTorture(t, r, s.senders, s.receivers, s.size, s.small, min(left, 100), "")
+				o := pipeTorture(t, r, s.senders, s.receivers, s.size, s.sizes, min(left, 100), "")
 				if err := o.verdict(); err != nil {
 					t.Fatal(err)
 				}
@@ -116,7 +113,7 @@ func TestPipeTortureOracle(t *testing.T) {
 	for _, bug := range []string{"no lock", "published before it is written"} {
 		t.Run(bug, func(t *testing.T) {
 			for range 20 {
-				o := pipeTorture(t, r, 3, 3, 4096, false, 10, bug)
+				o := pipeTorture(t, r, 3, 3, 4096, mixed, 10, bug)
 				if err := o.verdict(); err != nil {
 					t.Logf("seen: %v", err)
 					return
@@ -144,7 +141,7 @@ func (o *pipeOutcome) verdict() error {
 	return nil
 }
 
-func pipeTorture(t *testing.T, r *rand.Rand, senders, receivers, size int, small bool, kills int, bug string) *pipeOutcome {
+func pipeTorture(t *testing.T, r *rand.Rand, senders, receivers, size, sizes, kills int, bug string) *pipeOutcome {
 	procstest.Watchdog(t, 2*time.Minute)
 	led, err := shm.New[ledger]()
 	if err != nil {
@@ -184,7 +181,7 @@ func pipeTorture(t *testing.T, r *rand.Rand, senders, receivers, size int, small
 	}
 	var all []*pipeWorker
 	for i := range senders + receivers {
-		w := &pipeWorker{role: pipeTortureSender, args: pipeTortureArgs{Conn: a.Keep(), Ledger: led, Line: i, Small: small, Bug: bug}}
+		w := &pipeWorker{role: pipeTortureSender, args: pipeTortureArgs{Conn: a.Keep(), Ledger: led, Line: i, Sizes: sizes, Bug: bug}}
 		if i >= senders {
 			w.role, w.args.Conn = pipeTortureReceiver, b.Keep()
 		}
@@ -273,5 +270,5 @@ func (o *pipeOutcome) count(led *ledger, senders int) {
 		}
 	}
 	o.torn, o.disorder = int(led.torn.Load()), int(led.disorder.Load())
-	o.cut = int(led.Lines[lines-1].begun.Load())
+	o.cut = int(led.requeued.Load())
 }

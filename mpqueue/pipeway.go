@@ -131,12 +131,12 @@ func (w *way) relay() {
 	}
 }
 
-// planted are bugs that tests plant, to show that they would see them.
-var planted struct{ noLock, early bool }
+// plantedInPipes are bugs that tests plant, to show that they would see them.
+var plantedInPipes struct{ noLock, early bool }
 
 // lock takes one of the locks, for Conn c; n is what a sender wants to send.
 func (w *way) lock(ctx context.Context, c *Conn, m *futexlock.Mutex, n uint64) error {
-	if fault.Enabled && planted.noLock {
+	if fault.Enabled && plantedInPipes.noLock {
 		return nil
 	}
 	ok, err := m.TryLock()
