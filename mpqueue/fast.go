@@ -147,7 +147,7 @@ func (q *core) releaseFast(s *slot, w uint64) bool {
 
 // againGet looks at the head for a moment, standing back first if that has paid.
 func (q *core) againGet() (*slot, uint64, uint64) {
-	if !shm.CanSpin() {
+	if !q.canSpin() {
 		return nil, 0, 0
 	}
 	q.spinGet.standBack(q.head.Load())
@@ -226,7 +226,7 @@ func (q *core) awaitHead() bool {
 	if q.headReady() {
 		return true
 	}
-	if !shm.CanSpin() {
+	if !q.canSpin() {
 		return false
 	}
 	q.spinGet.standBack(q.head.Load())
@@ -244,7 +244,7 @@ func (q *core) awaitHead() bool {
 
 // againPut looks at the tail for a moment, standing back first if that has paid.
 func (q *core) againPut() (*slot, uint64, uint64) {
-	if !shm.CanSpin() {
+	if !q.canSpin() {
 		return nil, 0, 0
 	}
 	q.spinPut.standBack(q.tail.Load())

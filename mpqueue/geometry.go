@@ -27,6 +27,7 @@ const (
 	ruleJoinable   = 1 << iota // Get keeps a lease until TaskDone
 	ruleAtMostOnce             // nothing is delivered again
 	ruleGrowing                // capacity 0: bounded by bytes, memory is given back
+	ruleSleep                  // who waits does not spin
 )
 
 func (g *geometry) leases() uint64      { return g.capacity + spareLeases }

@@ -87,3 +87,19 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// A queue WithoutSpin works like any other; who waits is asleep at once.
+func TestWithoutSpin(t *testing.T) {
+	q := newQueue[message64](t, 4, mpqueue.WithoutSpin())
+	p := benchProducer.Start(t, benchArgs{Queue: q, Count: 5000})
+	go func() {
+		p.Wait()
+		q.CloseSend()
+	}()
+	if err := drain(background, q); err != nil {
+		t.Fatal(err)
+	}
+	if s := p.Wait(); s.Err != nil {
+		t.Fatal(s)
+	}
+}

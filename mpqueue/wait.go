@@ -114,7 +114,7 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		word, r, err = w.op.try()
 		return err != nil || r == claimed || r == closed
 	}
-	if ctx.Err() == nil && w.spin.look(look) {
+	if ctx.Err() == nil && q.canSpin() && w.spin.look(look) {
 		return q.endOf(r, err)
 	}
 	if err := q.seg.Lead(ctx, w.word); err != nil {
@@ -173,6 +173,9 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 	}
 	return q.endOf(r, err)
 }
+
+// canSpin reports whether who waits may look again for a while before he sleeps.
+func (q *core) canSpin() bool { return q.geo.rules&ruleSleep == 0 && shm.CanSpin() }
 
 func setWaited(word *atomic.Uint32) uint32 {
 	for {

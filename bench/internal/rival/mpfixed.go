@@ -23,7 +23,7 @@ func MPFixed() Kind {
 		About:   "this module's queue of fixed-size values, with Put and Get",
 		Bounded: true,
 		Batches: true,
-		Modes:   []string{Hybrid, Spin},
+		Modes:   []string{Hybrid, Spin, Block},
 		Skip: func(s Spec) string {
 			if _, err := choose(s); err != nil {
 				return err.Error()
@@ -88,7 +88,7 @@ func choose(s Spec) (length, error) {
 type of[T fixed] func(*Fixed) **mpqueue.Queue[T]
 
 func (field of[T]) make(s Spec) (*Channel, error) {
-	q, err := mpqueue.New[T](s.Capacity)
+	q, err := mpqueue.New[T](s.Capacity, mode(s)...)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func MPQueue() Kind {
 		Bounded:  true,
 		Batches:  true,
 		ZeroCopy: true,
-		Modes:    []string{Hybrid, Spin},
+		Modes:    []string{Hybrid, Spin, Block},
 		Skip:     func(Spec) string { return "" },
 		Make:     makeMPQueue,
 		Sender: func(e Ends, _ []*os.File) (Sender, error) {
@@ -35,7 +35,7 @@ func MPQueue() Kind {
 }
 
 func makeMPQueue(s Spec) (*Channel, error) {
-	q, err := mpqueue.New[[]byte](s.Capacity)
+	q, err := mpqueue.New[[]byte](s.Capacity, mode(s)...)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +44,15 @@ func makeMPQueue(s Spec) (*Channel, error) {
 		CloseSend: q.CloseSend,
 		Close:     q.Close,
 	}, nil
+}
+
+// mode is the option for a way to wait. Spinning is no option of the queue: who
+// spins calls Try.
+func mode(s Spec) []mpqueue.Option {
+	if s.Mode == Block {
+		return []mpqueue.Option{mpqueue.WithoutSpin()}
+	}
+	return nil
 }
 
 type mpSender struct {
