@@ -6,9 +6,10 @@ import (
 )
 
 // addressTable answers "which segment is this address in?" for locks, at every
-// Lock and Unlock: in two or three dependent loads, however many segments are
-// attached. It is a page table of two levels, with a hint before it:
+// Lock and Unlock, however many segments are attached. It is a page table of two
+// levels, with what was found lately before it:
 //
+//	near[hash of the page]  ──>  span
 //	top[address >> 30]  ──>  leaf[address >> 12 & (1<<18 - 1)]  ──>  segments[n]
 //
 // A segment that spans whole GiBs fills entries of the top level only. Entries
@@ -17,7 +18,7 @@ type addressTable struct {
 	mu  sync.Mutex
 	top [1 << 18]uint32 // 0: nothing; wholeGiB|n: segments[n]; else leaves[n-1]
 
-	hint     atomic.Pointer[span]
+	near     [nearSize]atomic.Pointer[span] // nil, or the span of some page with that hash
 	leaves   atomic.Pointer[[]*leaf]
 	segments atomic.Pointer[[]*span]
 	free     []uint32 // numbers to use again, guarded by mu
@@ -27,9 +28,15 @@ type leaf [1 << 18]uint32 // 0: nothing; else segments[n]
 
 // span is a segment with the range of its addresses.
 type span struct {
-	lo, hi uintptr
-	seg    *Segment
+	lo, size uintptr
+	seg      *Segment
 }
+
+const nearSize = 1 << 10
+
+// nearHash spreads pages that lie side by side, and segments that lie at equal
+// distances.
+func nearHash(a uintptr) uintptr { return (a>>pageShift ^ a>>(pageShift+8)) % nearSize }
 
 const (
 	pageShift = 12
@@ -41,11 +48,8 @@ var addresses addressTable
 
 // find returns the segment of address a, or nil.
 func (t *addressTable) find(a uintptr) *Segment {
-	// The hint is written once and then only read: a program with one
-	// segment goes no further, others pay for one comparison.
-	h := t.hint.Load()
-	if h != nil && a-h.lo < h.hi-h.lo {
-		return h.seg
+	if s := t.near[nearHash(a)].Load(); s != nil && a-s.lo < s.size {
+		return s.seg
 	}
 	return t.walk(a)
 }
@@ -67,11 +71,15 @@ func (t *addressTable) walk(a uintptr) *Segment {
 		return nil
 	}
 	s := (*t.segments.Load())[n]
-	if s == nil || a-s.lo >= s.hi-s.lo {
+	if s == nil || a-s.lo >= s.size {
 		return nil
 	}
-	if t.hint.Load() == nil {
-		t.hint.CompareAndSwap(nil, s)
+	// An entry is written once and then only read: of two segments that share
+	// it one is found by the longer way, and their users do not take the line
+	// from each other. If the segment is taken away meanwhile, remove has seen
+	// the entry or we see that the segment has gone.
+	if near := &t.near[nearHash(a)]; near.Load() == nil && near.CompareAndSwap(nil, s) && (*t.segments.Load())[n] != s {
+		near.CompareAndSwap(s, nil)
 	}
 	return s.seg
 }
@@ -79,7 +87,7 @@ func (t *addressTable) walk(a uintptr) *Segment {
 // add makes the addresses of c known.
 func (t *addressTable) add(c *core) {
 	lo, hi := c.span()
-	t.insert(&span{lo, hi, &Segment{core: c}}, c)
+	t.insert(&span{lo, hi - lo, &Segment{core: c}}, c)
 }
 
 func (t *addressTable) insert(sp *span, c *core) {
@@ -101,7 +109,7 @@ func (t *addressTable) insert(sp *span, c *core) {
 		next := append(old, sp) // readers of the shorter slice do not look there
 		t.segments.Store(&next)
 	}
-	t.fill(sp.lo, sp.hi, c.index)
+	t.fill(sp.lo, sp.lo+sp.size, c.index)
 }
 
 // remove forgets the addresses of c.
@@ -111,11 +119,14 @@ func (t *addressTable) remove(c *core) {
 	lo, hi := c.span()
 	t.fill(lo, hi, 0)
 	next := append([]*span(nil), *t.segments.Load()...)
-	if h := t.hint.Load(); h == next[c.index] {
-		t.hint.CompareAndSwap(h, nil)
-	}
+	gone := next[c.index]
 	next[c.index] = nil
 	t.segments.Store(&next)
+	for i := range t.near { // after the store: see walk
+		if t.near[i].Load() == gone {
+			t.near[i].Store(nil)
+		}
+	}
 	t.free = append(t.free, c.index)
 }
 

@@ -2,6 +2,7 @@ package shm_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -115,8 +116,9 @@ func BenchmarkValue(b *testing.B) {
 	}
 }
 
-// BenchmarkFind asks which segment an address lies in: of one that is attached,
-// and of 100 in turn.
+// BenchmarkFind asks which segment an address lies in, and which participant of
+// it we are: of one that is attached, and of 100 in turn. The loop itself, which
+// takes the addresses from a slice, is measured beside them.
 func BenchmarkFind(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		var all []*int64
@@ -128,15 +130,33 @@ func BenchmarkFind(b *testing.B) {
 			}
 			all, close = append(all, o.Value()), append(close, o.Close)
 		}
-		name := map[int]string{1: "segments=1", 100: "segments=100"}[n]
-		b.Run(name, func(b *testing.B) {
-			i := 0
-			for b.Loop() {
+		run := func(of string, loop func(b *testing.B)) {
+			b.Run(fmt.Sprintf("segments=%d/of=%s", n, of), loop)
+		}
+		next := func(i int) int {
+			if i++; i == n {
+				return 0
+			}
+			return i
+		}
+		run("loop", func(b *testing.B) {
+			for i := 0; b.Loop(); i = next(i) {
+				if all[i] == nil {
+					b.Fatal("nothing")
+				}
+			}
+		})
+		run("segment", func(b *testing.B) {
+			for i := 0; b.Loop(); i = next(i) {
 				if shm.Find(all[i]) == nil {
 					b.Fatal("not found")
 				}
-				if i++; i == n {
-					i = 0
+			}
+		})
+		run("participant", func(b *testing.B) {
+			for i := 0; b.Loop(); i = next(i) {
+				if shm.Find(all[i]).Self() == 0 {
+					b.Fatal("not found")
 				}
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 )
 
 // A passage that is shut lets nobody in, and waits for all who are inside.
@@ -57,7 +58,7 @@ func TestAddresses(t *testing.T) {
 	segs := make([]*Segment, len(entries))
 	for i, e := range entries {
 		segs[i] = &Segment{}
-		table.insert(&span{e.lo, e.hi, segs[i]}, &core{})
+		table.insert(&span{e.lo, e.hi - e.lo, segs[i]}, &core{})
 	}
 	for i, e := range entries {
 		for _, a := range []uintptr{e.lo, e.lo + (e.hi-e.lo)/2, e.hi - 1} {
@@ -71,6 +72,50 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%#x is in %p, want none", a, got)
 		}
 	}
+}
+
+// What is taken away while others look for it is not found afterwards, neither in
+// the table nor in what was found lately.
+func TestAddressesTakenAway(t *testing.T) {
+	var table addressTable
+	rounds := 2000
+	if testing.Short() {
+		rounds = 200
+	}
+	mem := make([]byte, 3<<pageShift)
+	a := uintptr(unsafe.Pointer(&mem[1<<pageShift]))
+	var over atomic.Bool
+	var lookers sync.WaitGroup
+	found := make([]int, 2)
+	for i := range found {
+		lookers.Go(func() {
+			for !over.Load() {
+				if table.find(a) != nil {
+					found[i]++
+				}
+			}
+		})
+	}
+	for range rounds {
+		c := &core{mem: mem}
+		table.add(c)
+		if s := table.find(a); s == nil || s.core != c {
+			t.Fatalf("%#x is in %v, want the segment that was added last", a, s)
+		}
+		table.remove(c)
+	}
+	over.Store(true)
+	lookers.Wait()
+	t.Logf("found %v times meanwhile", found)
+	if s := table.find(a); s != nil {
+		t.Errorf("%#x is still in %v", a, s)
+	}
+	for i := range table.near {
+		if table.near[i].Load() != nil {
+			t.Errorf("entry %d remembers a segment that has gone", i)
+		}
+	}
+	runtime.KeepAlive(mem)
 }
 
 func TestToken(t *testing.T) {
