@@ -50,7 +50,9 @@ func newCore(s *shm.Segment, g geometry) *core {
 	q.tail.Store(q.control.tail.Load())
 	q.head.Store(q.control.head.Load())
 	q.gone.Store(g.first)
-	q.leaseCell = q.cell(cellLeases)
+	if q.seg.Self() != 0 { // not attached: who only looks has no cells
+		q.leaseCell = q.cell(cellLeases)
+	}
 	q.writing, q.reading = makeWord(0, q.self, writing), makeWord(0, q.self, reading)
 	q.spinPut.init()
 	q.spinGet.init()

@@ -11,11 +11,13 @@ import (
 	"shmkit/shm"
 )
 
-// cutsOf bounds the kills of one test, unless SHMKIT_STEPS says otherwise.
+// cutsOf bounds the kills of one test and its time, unless SHMKIT_STEPS says otherwise.
 func cutsOf(t *testing.T, n string) {
 	if os.Getenv("SHMKIT_STEPS") != "" {
+		procstest.Watchdog(t, time.Hour)
 		return
 	}
+	procstest.Watchdog(t, 2*time.Minute)
 	if testing.Short() {
 		n = "8"
 	}
@@ -50,7 +52,6 @@ var heir = procstest.Role("heir", func(ctx context.Context, a heirArgs) error {
 // released and told, and the table empty. The test itself is not attached
 // meanwhile, or it would do the sweeper's work.
 func TestCrashSweepEachInstruction(t *testing.T) {
-	procstest.Watchdog(t, 2*time.Minute)
 	cutsOf(t, "40")
 	procstest.EachInstruction(t, heir, func(t testing.TB) heirArgs {
 		o, err := shm.New[heirs]()
