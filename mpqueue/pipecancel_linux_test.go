@@ -26,9 +26,13 @@ func TestPipeSenderGivesUp(t *testing.T) {
 	if _, err := b.RecvBytes(ctx, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
 	}
-	go a.SendBytes(ctx, want)
+	sent := make(chan error)
+	go func() { sent <- a.SendBytes(ctx, want) }()
 	if got, err := b.RecvBytes(ctx, nil); err != nil || !bytes.Equal(got, want) {
 		t.Fatal(len(got), err)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
 	}
 	if err := a.SendBytes(done, []byte("x")); err != nil {
 		t.Fatal("done context, room: one try:", err)
