@@ -22,6 +22,8 @@ func Plant(bug string) {
 	bugs := map[string]*bool{
 		"no sweep": &planted.noSweep, "leak": &planted.leak, "dropped": &planted.dropped, "torn": &planted.torn,
 		"block first": &planted.blockFirst, "unmarked": &planted.unmarked, "keep pending": &planted.keepPending,
+		"ring: rewind": &planted.ringRewind,
+		"ring: skip":   &planted.ringSkip, "ring: stay": &planted.ringStay,
 	}
 	for _, b := range bugs {
 		*b = false

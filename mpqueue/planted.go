@@ -10,4 +10,8 @@ var planted struct {
 	blockFirst  bool // a block is free before it has been read
 	unmarked    bool // what is delivered again is not marked
 	keepPending bool // a wake that was given to a dead process is not taken over
+
+	ringRewind bool // who takes a ring's consumer's role over begins one item early
+	ringSkip   bool // or one late
+	ringStay   bool // the roles of the dead are not taken from them
 }

@@ -20,6 +20,9 @@ func RingFirst(p uint64) Option { return func(o *options) { o.first = p } }
 
 // WaitFences returns when this process publishes by plain stores, if it can.
 func WaitFences() {
+	if membarrierAllowed() {
+		registerInBackground()
+	}
 	for membarrierAllowed() && !canPublishPlain() {
 		time.Sleep(time.Millisecond)
 	}
@@ -31,6 +34,14 @@ func ForbidMembarrier(on bool) { fences.lacking.Store(on) }
 // RingLate returns how many sleeps of this process only their backstop ended,
 // though there was something to do: wakes that were lost.
 func RingLate[T any](r *Ring[T]) int { return r.c.in.late + r.c.out.late }
+
+// RingPositions returns where the ring in shared memory is.
+func RingPositions[T any](r *Ring[T]) (read, write uint64) {
+	return r.c.ctl.read.Load(), r.c.ctl.write.Load()
+}
+
+// RingNext returns where this process is, as the consumer and as the producer.
+func RingNext[T any](r *Ring[T]) (out, in uint64) { return r.c.out.next, r.c.in.next }
 
 // Litmus is the handshake of publisher and sleeper without a ring: a plain store
 // and a load on one side, a store, perhaps a fence for the other side, and a load

@@ -65,6 +65,10 @@ func (c *ringCore) prepareFences() {
 		time.Sleep(fenceLag)
 		return
 	}
+	registerInBackground()
+}
+
+func registerInBackground() {
 	fences.once.Do(func() {
 		go func() {
 			if registerMembarrier() {

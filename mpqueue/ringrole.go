@@ -80,6 +80,14 @@ func (c *ringCore) takeOver(s *ringSide) error {
 	if s == &c.in {
 		s.next = w
 	}
+	if s == &c.out && w != r {
+		switch {
+		case planted.ringRewind:
+			s.next--
+		case planted.ringSkip:
+			s.next++
+		}
+	}
 	s.limit, s.until, s.mark, s.mine = s.next, s.next, s.next, true
 	s.mode.And(^uint32(sidePlain))
 	rouse(s.word) // from a wake that was given to the last holder, and died with it
@@ -124,6 +132,9 @@ func (c *ringCore) disown(s *ringSide) {
 
 // sweepRoles takes the roles of a participant that is gone away from it.
 func sweepRoles(s *shm.Segment, ctl *ringControl, gone shm.Token) {
+	if planted.ringStay {
+		return
+	}
 	next := uint32(gone) | roleAbandoned
 	if s.Cell(gone.Slot(), cellLeaving).Load() != 0 {
 		next = 0
