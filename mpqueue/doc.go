@@ -36,6 +36,30 @@
 //	WithMaxDeliveries           an end to messages that kill their consumers
 //	New(0)                      no capacity, but a budget of bytes
 //
+// # Pipes
+//
+// Pipe makes two connected ends, as Python's Pipe does. What is sent into one
+// comes out of the other, whole and in order, in both directions:
+//
+//	a, b, err := mpqueue.Pipe()
+//	err = worker.Process(WorkerArgs{Conn: b}).Start()   // gives b away
+//	err = a.Send(ctx, []any{1, 2.25, nil})
+//	v, err := a.Recv(ctx)
+//
+// Any number of processes and goroutines may share an end. Conn.NetConn makes a
+// net.Conn of it, so that whatever talks over a connection talks over shared
+// memory. When nobody has an end any more, because all have closed it or have
+// died, the other one gets io.EOF.
+//
+//	SendBytes, RecvBytes, RecvInto   messages of bytes, of any size
+//	Send, Recv                       values, as a Queue[any] takes them
+//	Poll                             is there anything
+//	Keep                             share an end instead of giving it away
+//	OneWay, WithPipeSize             what pipes can be made like
+//
+// A pipe costs less than a queue where there are two sides that talk. A queue
+// gives each message to one of many, lets them give it back, and counts.
+//
 // # Crashes
 //
 // kill -9 of any of the processes, at whichever instruction:
@@ -45,6 +69,10 @@
 //	after Put returned          the message is delivered
 //	in Get                      the message is delivered to another, or went with it
 //	between Receive and Done    the message is delivered again, marked Redelivered
+//	in SendBytes                the message is received whole, or not at all; of one larger
+//	                            than the pipe a receiver may have parts: io.ErrUnexpectedEOF
+//	in RecvBytes                the next receiver gets the message, or it went with it
+//	with an end of a pipe       io.EOF at the other end, if nobody else has it
 //	while it slept              nothing
 //	while it recovered another  the next one does it again
 //
@@ -62,6 +90,11 @@
 //	Put, other side awake                    2 atomic operations, no system call
 //	Put, a receiver asleep                   1 system call
 //	Put of more than the slot holds          2 atomic operations more
+//	SendBytes + RecvInto in one goroutine    85 ns, no allocation, no system call
+//	SendBytes to another process             120 ns a message in a stream (os.Pipe: 1,400)
+//	there and back, both awake               0.5 µs (a line of cache: 0.05)
+//	there and back, both asleep              0.6 times what it takes through os.Pipe
+//	a message of 1 MiB                       140 µs (os.Pipe: 600 to 900)
 //	an idle queue                            no CPU but a look every 100 ms per sleeper
 //
 // A queue of capacity n takes n slots of memory at once, and as much again with

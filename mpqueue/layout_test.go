@@ -86,6 +86,7 @@ func TestLayoutExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, example, _ := strings.Cut(string(file), "## Example")
+	example, _, _ = strings.Cut(example, "\n# ") // the next chapter
 	n := 0
 	for line := range strings.Lines(example) {
 		f := strings.Fields(line)

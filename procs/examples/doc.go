@@ -15,6 +15,8 @@
 //	09  selling tickets                       Lock, and one stock that all share
 //	10  a queue                               Queue(3), put, get, Full, Empty
 //	11  cooks and eaters of 包子              several producers and consumers, and a clean end
+//	12  a pipe                                Pipe(), send, recv, poll, EOFError
+//	13  HTTP between processes                what Python needs a socket for
 //
 // Two things are the same in all of them. A function that a process shall run
 // is registered in a package variable, because the child, which is the same

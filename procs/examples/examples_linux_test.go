@@ -79,7 +79,7 @@ func wantOrder(t *testing.T, got []string, want ...string) {
 // Every folder is tested, and no program is longer than a page.
 func TestComplete(t *testing.T) {
 	mains, err := filepath.Glob("*/main.go")
-	if err != nil || len(mains) != 11 {
+	if err != nil || len(mains) != 13 {
 		t.Errorf("%d programs, %v", len(mains), err)
 	}
 	self, err := os.ReadFile("examples_linux_test.go")
@@ -226,4 +226,15 @@ func TestProducersConsumers(t *testing.T) {
 	if len(count) > 0 || got[len(got)-1] != "all 包子 eaten: 12" {
 		t.Errorf("also %v, at the end %q", count, got[len(got)-1])
 	}
+}
+
+func TestPipe(t *testing.T) {
+	got := run(t, "12-pipe")
+	wantOrder(t, got, `parent got [42 <nil> hello]`, "parent got are you there?, yes", "child: the end")
+}
+
+func TestHTTP(t *testing.T) {
+	got := run(t, "13-http")
+	wantOrder(t, got, "client: 200 OK, 19 bytes: server-1 says HELLO", "client: 200 OK, 350014 bytes: server-1 says 包子 包子 ")
+	wantOrder(t, got, "client: 200 OK, 19 bytes: server-1 says HELLO", "server: the client has gone")
 }
