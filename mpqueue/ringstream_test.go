@@ -100,7 +100,7 @@ func TestRingCloseRaces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := streamProducer.Start(t, streamArgs{Ring: r, Count: 1 << 40, Put: put})
+		p := streamProducer.Start(t, streamArgs{Ring: r, Count: 1 << 30, Put: put})
 		go func() {
 			for put.Value().Load() < uint64(i)*10 {
 			}
@@ -224,7 +224,8 @@ func TestRingCancel(t *testing.T) {
 	}
 }
 
-// TestRingRecovery measures how soon one who sleeps knows of the other's death.
+// TestRingRecovery measures how soon one who sleeps knows of the other's death: once
+// the kernel is done with the dead process, which on a busy machine takes a while.
 func TestRingRecovery(t *testing.T) {
 	var took []time.Duration
 	for range 20 {
@@ -236,8 +237,8 @@ func TestRingRecovery(t *testing.T) {
 		end := make(chan error)
 		go func() { _, err := r.Get(timeout(t)); end <- err }()
 		procstest.WaitBlocked(t, 0, 1)
-		begin := time.Now()
 		p.Kill()
+		begin := time.Now()
 		if err := <-end; !errors.Is(err, mpqueue.ErrAbandoned) {
 			t.Fatal(err)
 		}
