@@ -127,6 +127,9 @@ func (q *core) settledHead() (uint64, *slot, uint64) {
 // delivered again.
 func (q *core) length() int {
 	var n uint64
+	if q.seg.Closed() {
+		return 0 // there is nothing to be seen any more
+	}
 	end := q.claimedEnd()
 	// Not from the head: what is to be delivered again may lie before it.
 	for p, _, _ := q.unreleased(end); p != end; p++ {

@@ -21,7 +21,8 @@ var (
 	ErrAbandoned error = abandonedError{}
 
 	// ErrFull is returned by TryPut when no item fits, and, joined with the
-	// context's error, by Put when its context is done.
+	// context's error, by Put when its context is done. A queue can be full with
+	// fewer items than Cap: see there.
 	ErrFull = errors.New("mpqueue: full")
 
 	// ErrEmpty is returned by TryGet when there is nothing to get, and,

@@ -54,14 +54,24 @@ func (i *Item[T]) tryReceive(q *Queue[T]) (*Item[T], error) {
 // cannot decode is done with.
 func (i *Item[T]) open(err error) (*Item[T], error) {
 	if err == nil && i.q.contents.codec != nil {
-		if i.value, err = i.q.decode(i.data); err != nil {
-			i.Done()
-		}
+		err = i.openCoded()
 	}
 	if err != nil {
 		return nil, err
 	}
 	return i, nil
+}
+
+func (i *Item[T]) openCoded() (err error) {
+	whole := false
+	defer func() { // also if the codec panics
+		if !whole {
+			i.Done()
+		}
+	}()
+	i.value, err = i.q.decode(i.data)
+	whole = err == nil
+	return err
 }
 
 // Value returns the item, the caller's own.

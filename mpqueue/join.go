@@ -58,12 +58,12 @@ func (q *Queue[T]) Join(ctx context.Context) error {
 	c := q.q
 	for {
 		v := setWaited(&c.idle)
-		if c.finished() {
+		if c.finished() && !c.seg.Closed() { // a closed one looks finished
 			return nil
 		}
 		switch c.seg.Sleep(ctx, &c.idle, v, 0) {
 		case shm.Cancelled:
-			if c.finished() {
+			if c.finished() && !c.seg.Closed() {
 				return nil
 			}
 			return errors.Join(errors.New("mpqueue: join"), ctx.Err())

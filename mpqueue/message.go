@@ -38,6 +38,28 @@ func (q *Queue[T]) encode(v *T) (message, error) {
 	return message{b, own}, err
 }
 
+// take makes a T of a message that is still where it was, or, if a codec has to do
+// that, copies the message. A codec is the caller's own code: it may be slow, or
+// panic, and must not run while a slot is claimed, for others wait for that.
+func (q *Queue[T]) take(b []byte) (v T, m message, err error) {
+	if q.contents.codec == nil {
+		v, err = q.decode(b)
+		return v, m, err
+	}
+	own := buffers.Get().(*[]byte)
+	return v, message{append((*own)[:0], b...), own}, nil
+}
+
+// taken is what take returned, decoded.
+func (q *Queue[T]) taken(v T, m message, err error) (T, error) {
+	if m.own == nil || err != nil {
+		return v, err
+	}
+	v, err = q.decode(m.b)
+	m.free()
+	return v, err
+}
+
 // decode makes a T of a message, of which it keeps nothing.
 func (q *Queue[T]) decode(b []byte) (v T, err error) {
 	if c := q.contents.codec; c != nil {

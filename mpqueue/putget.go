@@ -108,11 +108,12 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 }
 
 func (q *Queue[T]) getSlow(ctx context.Context) (v T, err error) {
-	r := receiver{q: q.q, read: func(b []byte) { v, err = q.decode(b) }}
+	var m message
+	r := receiver{q: q.q, read: func(b []byte) { v, m, err = q.take(b) }}
 	if e := q.q.receive(ctx, &r); e != nil {
 		return v, e
 	}
-	return v, err
+	return q.taken(v, m, err)
 }
 
 // getQuick gets a message with a length of its own, if nothing is in the way.
@@ -127,10 +128,11 @@ func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
 	}
 	m := s.meta
 	if _, elsewhere := metaBlock(m); !elsewhere && uint64(metaSize(m)) <= c.geo.inline {
-		v, err = q.decode(c.inlineData(s)[:metaSize(m)])
+		v, t, err := q.take(c.inlineData(s)[:metaSize(m)])
 		if !c.releaseFast(s, w) {
 			err = shm.ErrClosed
 		}
+		v, err = q.taken(v, t, err)
 		return v, true, err
 	}
 	v, err = q.getClaimed(s, w, p)
@@ -142,12 +144,13 @@ func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
 func (q *Queue[T]) getClaimed(s *slot, w, p uint64) (v T, err error) {
 	c := q.q
 	d, _, err := c.describe(delivery{claim: claim{slot: s, pos: p, lap: lapOf(w), word: w | c.reading}})
+	var m message
 	if err == nil {
-		if e := c.consume(d, func(b []byte) { v, err = q.decode(b) }); e != nil {
+		if e := c.consume(d, func(b []byte) { v, m, err = q.take(b) }); e != nil {
 			err = e
 		}
 	}
-	return v, err
+	return q.taken(v, m, err)
 }
 
 // TryGet is Get without waiting: ErrEmpty if there is no item, ErrBusy if that
@@ -174,9 +177,10 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 }
 
 func (q *Queue[T]) tryGetSlow() (v T, err error) {
-	r := receiver{q: q.q, read: func(b []byte) { v, err = q.decode(b) }}
+	var m message
+	r := receiver{q: q.q, read: func(b []byte) { v, m, err = q.take(b) }}
 	if e := q.q.tryReceive(&r); e != nil {
 		return v, e
 	}
-	return v, err
+	return q.taken(v, m, err)
 }

@@ -196,10 +196,14 @@ func (q *Queue[T]) All(ctx context.Context) iter.Seq2[T, error] {
 }
 
 // Len returns how many items wait to be delivered: exact while no operation is
-// in progress, else off by those at most; always 0 to Cap.
+// in progress, else off by those at most; always 0 to Cap. After Close it is 0.
 func (q *Queue[T]) Len() int { return q.q.length() }
 
-// Cap returns the capacity.
+// Cap returns the capacity: how many items there can be, waiting, leased and
+// reserved. The queue can be full with fewer, for a while: the place of a Put that
+// was cut off by a death stays taken until those before it have been got, and so
+// does the place of an item that was got out of turn, because it was delivered
+// again or its turn was somebody else's.
 // A queue of capacity 0, which grows, has room for at most so many items; its
 // bytes run out before.
 func (q *Queue[T]) Cap() int { return int(q.q.geo.capacity) }

@@ -13,10 +13,13 @@ type Stats struct {
 	Closed      bool   // nothing more can be put
 }
 
-// Stats looks at the queue. Puts and Gets come from positions: counting costs
+// Stats looks at the queue; after Close all is zero. Puts and Gets come from positions: counting costs
 // nothing on the hot paths.
 func (q *Queue[T]) Stats() Stats {
 	c := q.q
+	if c.seg.Closed() {
+		return Stats{}
+	}
 	end := c.claimedEnd()
 	h, _, _ := c.unreleased(end)
 	return Stats{

@@ -1,8 +1,6 @@
 package mpqueue
 
 import (
-	"fmt"
-
 	"shmkit/shm"
 	"shmkit/shm/fault"
 )
@@ -12,21 +10,12 @@ const KindQueue uint32 = 128
 
 func init() {
 	shm.RegisterKind(shm.Kind{
-		ID:    KindQueue,
-		Name:  "mpqueue.Queue",
-		Sweep: func(s *shm.Segment, _, _, _ uint64, dead shm.Token) { sweep(s, dead) },
-		Check: func(s *shm.Segment, _, _, _ uint64) []error { return check(s) },
-		Describe: func(s *shm.Segment, _ uint64) string {
-			q, err := over(s)
-			if err != nil {
-				return err.Error()
-			}
-			state := ""
-			if q.control.closed.Load() != 0 {
-				state = ", closed"
-			}
-			return fmt.Sprintf("%d of %d items, %d leased%s", q.length(), q.geo.capacity, q.leased(), state)
-		},
+		ID:       KindQueue,
+		Name:     "mpqueue.Queue",
+		Sweep:    func(s *shm.Segment, _, _, _ uint64, dead shm.Token) { sweep(s, dead) },
+		Check:    func(s *shm.Segment, _, _, _ uint64) []error { return check(s) },
+		Describe: func(s *shm.Segment, _ uint64) string { return describe(s) },
+		Counters: func(s *shm.Segment, _ uint64) []shm.Counter { return counters(s) },
 	})
 }
 
