@@ -69,6 +69,7 @@ func tortureAll(t *testing.T, kills int) {
 	for _, o := range ordeals {
 		o.patience = 20 * time.Second
 		t.Run(o.String(), func(t *testing.T) {
+			procstest.Watchdog(t, time.Minute+time.Duration(per)*time.Second)
 			var sum tally
 			for left := per; left > 0; left -= killsEach {
 				runs := *r // the run that fails can be repeated on its own
@@ -176,7 +177,6 @@ func (c *chamber) dead(w *worker) error {
 }
 
 func torture(t *testing.T, r *rand.Rand, o ordeal, kills int) (tally, error) {
-	procstest.Watchdog(t, 2*time.Minute)
 	c := &chamber{ordeal: o, t: t, r: r}
 	var err error
 	options := []mpqueue.Option{mpqueue.WithMaxBytes(8 << 20)}

@@ -29,6 +29,7 @@ func TestTortureOracles(t *testing.T) {
 		{plant: "unmarked", producers: 2, consumers: 2, capacity: 64, sizes: mixed},
 	} {
 		t.Run(o.plant, func(t *testing.T) {
+			procstest.Watchdog(t, time.Minute)
 			o.patience = 2 * time.Second
 			begin, sum := time.Now(), tally{}
 			for range 10 {
