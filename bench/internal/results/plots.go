@@ -49,7 +49,7 @@ func (f *File) Plots() map[string]string {
 
 // ours says whether the kind is this module's.
 func ours(impl string) bool {
-	return len(impl) >= 7 && (impl[:7] == "mpqueue" || impl[:7] == "futexlo")
+	return impl == "ring" || len(impl) >= 7 && (impl[:7] == "mpqueue" || impl[:7] == "futexlo")
 }
 
 // sizes draws bytes a second over the size of the messages.

@@ -73,6 +73,7 @@ type Ends struct {
 	Locks *shm.Object[Locks]
 	Queue *mpqueue.Queue[[]byte]
 	Fixed Fixed
+	Rings Rings
 	Ring  *shm.Segment
 	local *goChannel // cannot leave the process
 }
@@ -108,7 +109,7 @@ func (plain) Redelivered() bool { return false }
 
 // All lists every kind, this module's own first.
 func All() []Kind {
-	return []Kind{MPQueue(), MPFixed(), PipeQueue(), BufPipe(), Pipe(), UnixStream(), SeqPacket(), PosixMQ(), TCP(), EventFD(), GoChannel()}
+	return []Kind{MPQueue(), MPFixed(), MPRing(), PipeQueue(), BufPipe(), Pipe(), UnixStream(), SeqPacket(), PosixMQ(), TCP(), EventFD(), GoChannel()}
 }
 
 // Find returns the kind of that name.

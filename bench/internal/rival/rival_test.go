@@ -61,11 +61,14 @@ var receiver = procstest.Role("receiver", func(ctx context.Context, p part) erro
 })
 
 // length is the size of a message: short ones, the longest, and all between.
-func length(seq, most int) int {
-	switch seq % 4 {
-	case 0:
+func length(s rival.Spec, seq int) int {
+	most := s.MaxMessage
+	switch {
+	case !s.Varied:
+		return most
+	case seq%4 == 0:
 		return 16
-	case 1:
+	case seq%4 == 1:
 		return most
 	default:
 		return 16 + (seq*7919)%(most-15)
@@ -75,7 +78,7 @@ func length(seq, most int) int {
 func send(ctx context.Context, s rival.Sender, p part) error {
 	b := make([]byte, p.Ends.Spec.MaxMessage)
 	for seq := range p.Count {
-		m := b[:length(seq, len(b))]
+		m := b[:length(p.Ends.Spec, seq)]
 		binary.LittleEndian.PutUint64(m, uint64(p.Index))
 		binary.LittleEndian.PutUint64(m[8:], uint64(seq))
 		for i := 16; i < len(m); i++ {
@@ -101,7 +104,7 @@ func receive(ctx context.Context, r rival.Receiver, p part) error {
 			return err
 		}
 		from, seq := binary.LittleEndian.Uint64(m), int(binary.LittleEndian.Uint64(m[8:]))
-		if from >= uint64(p.Ends.Spec.Producers) || seq >= p.Count || len(m) != length(seq, p.Ends.Spec.MaxMessage) {
+		if from >= uint64(p.Ends.Spec.Producers) || seq >= p.Count || len(m) != length(p.Ends.Spec, seq) {
 			return fmt.Errorf("a message nobody sent: %d of %d, %d bytes", seq, from, len(m))
 		}
 		for i := 16; i < len(m); i++ {
@@ -138,6 +141,23 @@ func TestKinds(t *testing.T) {
 					spec := rival.Spec{MaxMessage: most, Varied: true, Capacity: 8, Producers: shape.producers, Consumers: shape.consumers}
 					if why := k.Skip(spec); why != "" {
 						t.Skip(why)
+					}
+					testKind(t, k, spec, 400)
+				})
+			}
+		}
+	}
+}
+
+// TestFixedLength does the same with those that have messages of one length only.
+func TestFixedLength(t *testing.T) {
+	for _, k := range []rival.Kind{rival.MPFixed(), rival.MPRing()} {
+		for _, mode := range k.Modes {
+			for _, size := range []int{64, 1024} {
+				t.Run(fmt.Sprintf("%s/%s/%d", k.Name, mode, size), func(t *testing.T) {
+					spec := rival.Spec{MaxMessage: size, Capacity: 8, Producers: 1, Consumers: 1, Mode: mode}
+					if why := k.Skip(spec); why != "" {
+						t.Fatal(why)
 					}
 					testKind(t, k, spec, 400)
 				})
