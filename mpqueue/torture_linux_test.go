@@ -41,6 +41,7 @@ var ordeals = []ordeal{
 	{producers: 2, consumers: 2, capacity: 2, sizes: mixed},
 	{producers: 2, consumers: 2, capacity: 1024, sizes: small},
 	{producers: 2, consumers: 2, capacity: 3, sizes: mixed, gets: true},
+	{producers: 3, consumers: 2, capacity: 100, sizes: small, gets: true},
 	{producers: 3, consumers: 1, capacity: 2, sizes: large},
 	{producers: 1, consumers: 3, capacity: 1024, sizes: mixed},
 	{producers: 4, consumers: 4, capacity: 1, sizes: mixed},
@@ -337,7 +338,7 @@ func (c *chamber) audit() error {
 	if c.gets {
 		// What Get has taken goes with its process; if that dies before, Get does not
 		// say that it delivers again.
-		may, mayLose = 0, c.consumersDead
+		may, mayLose = 0, c.consumersDead*getMost
 		disorder = max(disorder-c.consumersDead, 0)
 	}
 	if lost > mayLose || repeated > may || twice+invented+torn+disorder != 0 {

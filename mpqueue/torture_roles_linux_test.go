@@ -95,41 +95,47 @@ var tortureProducer = procstest.Role("torture-producer", func(ctx context.Contex
 	led := a.Ledger.Value()
 	l := &led.Lines[a.Line]
 	if b, c := l.begun.Load(), l.committed.Load(); b != c {
-		// The predecessor died in Put: the message may be there or not.
-		l.cells[c].Add(unsure)
+		// The predecessor died in Put: the messages may be there or not.
+		for n := c; n < b; n++ {
+			l.cells[n].Add(unsure)
+		}
 		l.committed.Store(b)
 	}
-	for n := int(l.committed.Load()); n < perLine && led.stop.Load() == 0; n++ {
-		m := message(r, a.Line, n, a.Sizes)
-		l.begun.Store(uint32(n + 1))
-		if err := a.Queue.Put(ctx, m); err != nil {
+	for n := int(l.committed.Load()); n < perLine && led.stop.Load() == 0; {
+		k := 1
+		if r.IntN(3) == 0 {
+			k = min(1+r.IntN([]int{40, 8, 3}[a.Sizes]), perLine-n)
+		}
+		var ms [][]byte
+		for i := range k {
+			ms = append(ms, message(r, a.Line, n+i, a.Sizes))
+		}
+		l.begun.Store(uint32(n + k))
+		var err error
+		if k == 1 {
+			err = a.Queue.Put(ctx, ms[0])
+		} else {
+			_, err = a.Queue.PutBatch(ctx, ms)
+		}
+		if err != nil {
 			return err
 		}
-		l.committed.Store(uint32(n + 1))
+		n += k
+		l.committed.Store(uint32(n))
 	}
 	return nil
 })
+
+// getMost is how many messages a consumer gets at a time, at most, and loses with
+// its life, if it uses Get.
+const getMost = 8
 
 var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Context, a tortureArgs) error {
 	mpqueue.Plant(a.Plant)
 	r := rand.New(rand.NewPCG(a.Seed, 2))
 	led := a.Ledger.Value()
 	var last [lines]int
-	for {
-		var b []byte
-		var i *mpqueue.Item[[]byte]
-		var err error
-		if a.Gets {
-			b, err = a.Queue.Get(ctx)
-		} else if i, err = a.Queue.Receive(ctx); err == nil {
-			b = i.Bytes()
-		}
-		if errors.Is(err, mpqueue.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	note := func(b []byte, i *mpqueue.Item[[]byte]) {
 		line, n, ok := readMessage(b)
 		switch {
 		case !ok:
@@ -144,13 +150,37 @@ var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Contex
 			last[line] = n + 1
 		}
 		led.received.Add(1)
-		switch {
-		case i == nil:
-		case r.IntN(200) == 0:
-			led.requeued.Add(1)
-			err = i.Requeue()
+	}
+	for {
+		var err error
+		switch k := 1 + r.IntN(getMost); {
+		case a.Gets && r.IntN(2) == 0:
+			ms := make([][]byte, k)
+			var n int
+			n, err = a.Queue.GetBatch(ctx, ms)
+			for _, m := range ms[:n] {
+				note(m, nil)
+			}
+		case a.Gets:
+			var m []byte
+			if m, err = a.Queue.Get(ctx); err == nil {
+				note(m, nil)
+			}
 		default:
-			err = i.Done()
+			var i *mpqueue.Item[[]byte]
+			if i, err = a.Queue.Receive(ctx); err != nil {
+				break
+			}
+			note(i.Bytes(), i)
+			if r.IntN(200) == 0 {
+				led.requeued.Add(1)
+				err = i.Requeue()
+			} else {
+				err = i.Done()
+			}
+		}
+		if errors.Is(err, mpqueue.ErrClosed) {
+			return nil
 		}
 		if err != nil {
 			return err
