@@ -23,3 +23,16 @@ func PlantInPipes(bug string) {
 		panic(bug)
 	}
 }
+
+// PipeSleepers returns in how many ways of c's pipe somebody waits for a message.
+func PipeSleepers(c *Conn) (n int) {
+	for d := range c.p.ctl.ways {
+		n += int(c.p.ctl.ways[d].notEmpty.Load() & waited)
+	}
+	return n
+}
+
+// PipeHoldPoints are those where a process takes an end or gives it up.
+var PipeHoldPoints = []string{
+	"mpqueue.pipe.acquired", "mpqueue.pipe.redeemed", "mpqueue.pipe.granted", "mpqueue.pipe.dropped", "mpqueue.pipe.swept",
+}
