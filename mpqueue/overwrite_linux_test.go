@@ -113,9 +113,9 @@ func vandalise(t *testing.T, name string, at int, flip byte) {
 
 // siege is what the workers under a vandal write down.
 type siege struct {
-	stop                                            atomic.Uint32
-	calls, fine, corrupt, waited, others, unordered atomic.Uint64
-	longest                                         atomic.Int64 // beyond the context, in ns
+	stop                                 atomic.Uint32
+	calls, fine, corrupt, waited, others atomic.Uint64
+	longest                              atomic.Int64 // beyond the context, in ns
 }
 
 type siegeArgs struct {

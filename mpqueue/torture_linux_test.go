@@ -311,10 +311,11 @@ func (c *chamber) finish(part, others []*worker) error {
 // audit holds every message against what was promised.
 func (c *chamber) audit() error {
 	led := c.led.Value()
-	var lost, twice, repeated, invented int
+	var lost, twice, repeated, invented, holes int
 	for p := range c.producers {
 		l := &led.Lines[p]
 		sent := int(l.committed.Load())
+		cut, missing := 0, false // mark of the messages that were cut off together; one of them is not there
 		for n := range min(sent+100, perLine) {
 			cell := l.cells[n].Load()
 			f, a, u := int(cell&0xff), int(cell>>8&0xff), int(cell>>16)
@@ -327,9 +328,18 @@ func (c *chamber) audit() error {
 			case f+a == 0 && u == 0:
 				lost++
 			}
+			if u != cut {
+				cut, missing = u, false
+			}
+			if u != 0 {
+				c.past.cut++
+				missing = missing || f+a == 0
+				if missing && f+a > 0 {
+					holes++
+				}
+			}
 			repeated += a
 			c.past.messages++
-			c.past.cut += u
 		}
 	}
 	c.past.deliveries, c.past.redelivered = int(led.received.Load()), repeated
@@ -338,12 +348,12 @@ func (c *chamber) audit() error {
 	if c.gets {
 		// What Get has taken goes with its process; if that dies before, Get does not
 		// say that it delivers again.
-		may, mayLose = 0, c.consumersDead*getMost
+		may, mayLose, holes = 0, c.consumersDead*getMost, 0
 		disorder = max(disorder-c.consumersDead, 0)
 	}
-	if lost > mayLose || repeated > may || twice+invented+torn+disorder != 0 {
-		return fmt.Errorf("%d lost, at most %d may be; %d delivered again, at most %d may be; %d delivered twice unmarked, %d torn, %d out of order, %d never put",
-			lost, mayLose, repeated, may, twice, torn, disorder, invented)
+	if lost > mayLose || repeated > may || twice+invented+torn+disorder+holes != 0 {
+		return fmt.Errorf("%d lost, at most %d may be; %d delivered again, at most %d may be; %d delivered twice unmarked, %d torn, %d out of order, %d never put, %d after a gap in their batch",
+			lost, mayLose, repeated, may, twice, torn, disorder, invented, holes)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ type ledger struct {
 	Lines [lines]struct {
 		begun     atomic.Uint32 // messages whose Put has been called
 		committed atomic.Uint32 // messages whose Put has returned
+		cuts      atomic.Uint32 // Puts cut off by a death
 		cells     [perLine]atomic.Uint32
 	}
 	torn, disorder, received, requeued, sweeps atomic.Uint32
@@ -37,7 +38,7 @@ type ledger struct {
 const (
 	first  = 1       // deliveries not marked
 	again  = 1 << 8  // deliveries marked as redelivered
-	unsure = 1 << 16 // its producer was killed in Put
+	unsure = 1 << 16 // its producer was killed in Put; twice that for every other such Put
 )
 
 // How long messages are.
@@ -96,8 +97,9 @@ var tortureProducer = procstest.Role("torture-producer", func(ctx context.Contex
 	l := &led.Lines[a.Line]
 	if b, c := l.begun.Load(), l.committed.Load(); b != c {
 		// The predecessor died in Put: the messages may be there or not.
+		mark := unsure << (l.cuts.Add(1) % 2)
 		for n := c; n < b; n++ {
-			l.cells[n].Add(unsure)
+			l.cells[n].Add(uint32(mark))
 		}
 		l.committed.Store(b)
 	}
