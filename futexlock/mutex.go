@@ -43,7 +43,7 @@ type Mutex struct {
 // segment meanwhile.
 func (m *Mutex) Lock() error {
 	// Takes a free lock. Pairs with the CAS in Unlock.
-	if self := selfAt(m); self != 0 && m.word.CompareAndSwap(0, self) {
+	if self := uint32(shm.SelfAt(&m.word)); self != 0 && m.word.CompareAndSwap(0, self) {
 		shm.RaceAcquire(m)
 		return nil
 	}
@@ -54,7 +54,7 @@ func (m *Mutex) Lock() error {
 // wrapped, and m is not held. With a ctx that is done already it tries once. If
 // this process closes the segment meanwhile it returns shm.ErrClosed.
 func (m *Mutex) LockContext(ctx context.Context) error {
-	if self := selfAt(m); self != 0 && m.word.CompareAndSwap(0, self) {
+	if self := uint32(shm.SelfAt(&m.word)); self != 0 && m.word.CompareAndSwap(0, self) {
 		shm.RaceAcquire(m)
 		return nil
 	}
@@ -77,7 +77,7 @@ func (m *Mutex) lockSlow(ctx context.Context, op string) error {
 // TryLock locks m if that is possible without waiting. It returns true with
 // nil or ErrOwnerDied, as Lock does, or false and nil.
 func (m *Mutex) TryLock() (bool, error) {
-	if self := selfAt(m); self != 0 && m.word.CompareAndSwap(0, self) {
+	if self := uint32(shm.SelfAt(&m.word)); self != 0 && m.word.CompareAndSwap(0, self) {
 		shm.RaceAcquire(m)
 		return true, nil
 	}
@@ -102,7 +102,7 @@ func (m *Mutex) tryLockSlow() (bool, error) {
 func (m *Mutex) Unlock() {
 	shm.RaceRelease(m)
 	// Publishes the section to the next holder. Pairs with the CAS in Lock.
-	if self := selfAt(m); self == 0 || !m.word.CompareAndSwap(self, 0) {
+	if self := uint32(shm.SelfAt(&m.word)); self == 0 || !m.word.CompareAndSwap(self, 0) {
 		m.unlockSlow()
 	}
 }

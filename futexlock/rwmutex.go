@@ -57,8 +57,8 @@ type readerCell struct {
 // It returns nil, or ErrOwnerDied: rw is held for reading, but a writer died
 // inside and no writer has called Consistent since. It returns nothing else.
 func (rw *RWMutex) RLock() error {
-	self := selfAt(rw)
-	c := &rw.cells[home(self)].v
+	self := uint32(shm.SelfAt(&rw.gate))
+	c := rw.homeCell(self)
 	g, v := rw.gate.Load(), c.Load()
 	if g&(gateClosed|ownerDied) == 0 && cellToken(v) == self && self != 0 &&
 		!fullCell(v) && c.CompareAndSwap(v, v+oneReader(class(g))) {
@@ -112,8 +112,8 @@ func (rw *RWMutex) rlockSlow(ctx context.Context, op string) error {
 // reading.
 func (rw *RWMutex) RUnlock() {
 	shm.RaceRelease(&rw.write)
-	self := selfAt(rw)
-	c := &rw.cells[home(self)].v
+	self := uint32(shm.SelfAt(&rw.gate))
+	c := rw.homeCell(self)
 	// The class of those inside does not change before we have left.
 	cl, v := class(rw.gate.Load()), c.Load()
 	if cellToken(v) != self || self == 0 || cellCount(v, cl) == 0 || !c.CompareAndSwap(v, v-oneReader(cl)) {

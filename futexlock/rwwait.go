@@ -41,8 +41,11 @@ var doneContext = func() context.Context {
 	return ctx
 }()
 
-// home is the cell that process self looks at first.
-func home(self uint32) uint32 { return uint32(shm.Token(self).Slot()) % ReaderCells }
+// home is the cell that process self looks at first: of its slot in the table of
+// participants.
+func home(self uint32) uint32 { return self >> slotShift % ReaderCells }
+
+const slotShift = 18 // of a Token
 
 // changeGate applies f to the gate and returns the value before and after.
 // Readers may set waited at any time, nothing else changes under the holder of

@@ -12,12 +12,12 @@ package futexlock
 //	                on the gate                 goes to sleep      gate, before waking
 //	30   ownerDied  a writer died inside        whoever showed     Consistent           (truth)
 //	                                            it dead
+//	4    class      which count holds the       a writer that      a writer that        (truth)
+//	                readers inside              leaves             leaves
 //	3    shared     a reader that found no      that reader        that reader          (truth)
 //	                cell is inside, alone
 //	2    writing    a writer is inside: the     the writer         the writer           (truth)
 //	                data may be half-written
-//	1    class      which count holds the       a writer that      a writer that        (truth)
-//	                readers inside              leaves             leaves
 //	0    closed     a writer is inside or       the holder of      the holder of        (truth: the write side is
 //	                waits for readers to leave  the write side     the write side       held while it is set)
 //
@@ -45,9 +45,9 @@ package futexlock
 // whole cell is cleared: there is no central count that a death could put wrong.
 const (
 	gateClosed  = uint32(1) << 0
-	gateClass   = uint32(1) << 1
 	gateWriting = uint32(1) << 2
 	gateShared  = uint32(1) << 3
+	gateClass   = uint32(1) << 4 // 16 is also how far the count of class 1 is shifted
 	// ownerDied and waited are where they are in a lock word.
 
 	gateShape = gateClosed | gateClass
@@ -55,7 +55,7 @@ const (
 )
 
 // class returns the class of the readers inside: 0 or 1.
-func class(g uint32) uint32 { return g & gateClass >> 1 }
+func class(g uint32) uint32 { return g & gateClass >> 4 }
 
 // joins returns the class that a newcomer joins.
 func joins(g uint32) uint32 { return class(g) ^ g&gateClosed }

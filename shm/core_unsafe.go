@@ -175,6 +175,28 @@ func SliceAt[T any](s *Segment, off, n int) ([]T, error) {
 // is. It costs about 2 ns and any number of goroutines may call it.
 func Find[T any](p *T) *Segment { return addresses.find(uintptr(unsafe.Pointer(p))) }
 
+// SelfAt returns the token of this process in the segment that word lies in, 0 if
+// there is none or this process only looks at it. It is Find and Self in one step,
+// for the fast paths of locks: it costs about 1 ns, and any number of goroutines
+// may call it.
+func SelfAt(word *atomic.Uint32) Token {
+	// The size first: see firstSize.
+	if atomic.LoadUintptr(&firstSize) > uintptr(unsafe.Pointer(word))-atomic.LoadUintptr(&firstLo) {
+		return Token(atomic.LoadUint32(&firstSelf))
+	}
+	return selfElsewhere(word)
+}
+
+//go:noinline
+func selfElsewhere(word *atomic.Uint32) Token {
+	a := uintptr(unsafe.Pointer(word))
+	self := addresses.selfAt(a)
+	if self != 0 {
+		first.note(&addresses, a)
+	}
+	return self
+}
+
 // Offset returns where p points within the payload of s, in bytes.
 func Offset[T any](s *Segment, p *T) (off int, ok bool) {
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(s.core.data)))

@@ -58,7 +58,7 @@ func TestAddresses(t *testing.T) {
 	segs := make([]*Segment, len(entries))
 	for i, e := range entries {
 		segs[i] = &Segment{}
-		table.insert(&span{e.lo, e.hi - e.lo, segs[i]}, &core{})
+		table.insert(&span{e.lo, e.hi - e.lo, 0, segs[i]}, &core{})
 	}
 	for i, e := range entries {
 		for _, a := range []uintptr{e.lo, e.lo + (e.hi-e.lo)/2, e.hi - 1} {
