@@ -45,29 +45,41 @@ func BenchmarkStartJoin(b *testing.B) {
 		}
 	})
 	b.Run("impl=python", func(b *testing.B) {
-		python, err := exec.LookPath("python3")
+		spawn, err := pythonSpawner(b)
 		if err != nil {
-			b.Skip("this machine has no python3")
+			b.Skip(err)
 		}
-		cmd := exec.Command(python, "-c", pythonLoop)
-		in, _ := cmd.StdinPipe()
-		out, _ := cmd.StdoutPipe()
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			b.Fatal(err)
-		}
-		defer func() {
-			in.Close()
-			cmd.Wait()
-		}()
-		lines := bufio.NewReader(out)
 		for b.Loop() {
-			in.Write([]byte("\n"))
-			if line, err := lines.ReadString('\n'); err != nil || line != "0\n" {
-				b.Fatalf("python: %q, %v", line, err)
-			}
+			spawn()
 		}
 	})
+}
+
+// pythonSpawner starts a Python that starts and joins one process, by
+// multiprocessing's spawn method, each time the function is called.
+func pythonSpawner(t testing.TB) (spawn func(), err error) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(python, "-c", pythonLoop)
+	in, _ := cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Wait()
+	})
+	lines := bufio.NewReader(out)
+	return func() {
+		in.Write([]byte("\n"))
+		if line, err := lines.ReadString('\n'); err != nil || line != "0\n" {
+			t.Fatalf("python: %q, %v", line, err)
+		}
+	}, nil
 }
 
 // pythonLoop starts and joins one process for each line that comes in. Its
