@@ -185,6 +185,7 @@ func (r *ByteRing) Discard(n int) error {
 	if n == 0 {
 		return nil
 	}
+	c.handBack(c.out.next, uint64(n))
 	return c.take(c.out.next, uint64(n))
 }
 

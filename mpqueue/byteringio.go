@@ -75,6 +75,7 @@ func (r *ByteRing) ReadContext(ctx context.Context, b []byte) (int, error) {
 	}
 	p, n := c.out.next, min(uint64(len(b)), c.out.limit-c.out.next)
 	c.copyOut(b[:n], p)
+	c.handBack(p, n)
 	if err := c.take(p, n); err != nil {
 		return 0, err
 	}
@@ -132,6 +133,7 @@ func (r *ByteRing) WriteTo(dst io.Writer) (total int64, err error) {
 			panic("mpqueue: ByteRing.WriteTo: impossible count of a Writer")
 		}
 		if n > 0 {
+			r.c.handBack(r.c.out.next, uint64(n))
 			if err := r.c.take(r.c.out.next, uint64(n)); err != nil {
 				return total, err
 			}

@@ -178,14 +178,31 @@ func (r *Ring[T]) TryPut(v T) error { return r.Put(noWait, v) }
 // producer died; ErrCorrupt; shm.ErrClosed when this process closes the ring.
 func (r *Ring[T]) Get(ctx context.Context) (v T, err error) {
 	c := r.core()
-	p := c.out.next
-	if p == c.out.limit {
+	if p := c.out.next; p != c.out.limit && c.out.mode.Load() == sidePlain {
+		v = *place[T](&c.ringMemory, p)
+		c.handBack(p, 1)
+		shm.RaceRelease(&c.ctl.read)
+		c.out.next = p + 1
+		// Frees the place; pairs with the load in room.
+		shm.StoreRelease(&c.ctl.read, p+1)
+		if c.ctl.recvState.Load() == ringOpen && c.ctl.notFull.Load()&waited == 0 {
+			return v, nil
+		}
+		return v, c.taken()
+	}
+	return r.getSlow(ctx)
+}
+
+func (r *Ring[T]) getSlow(ctx context.Context) (v T, err error) {
+	c := r.c
+	if c.out.next == c.out.limit {
 		if err := c.await(ctx, &c.out, 1); err != nil {
 			return v, err
 		}
-		p = c.out.next
 	}
+	p := c.out.next
 	v = *place[T](&c.ringMemory, p)
+	c.handBack(p, 1)
 	return v, c.take(p, 1)
 }
 

@@ -47,6 +47,7 @@ func (r *Ring[T]) GetBatch(ctx context.Context, dst []T) (int, error) {
 		p := c.out.next
 		n += copy(dst[n:], span[T](&c.ringMemory, p+uint64(n), c.out.limit-p-uint64(n)))
 	}
+	c.handBack(c.out.next, uint64(n))
 	if err := c.take(c.out.next, uint64(n)); err != nil {
 		return 0, err
 	}
@@ -129,5 +130,6 @@ func (r *Ring[T]) Discard(n int) error {
 	if n == 0 {
 		return nil
 	}
+	c.handBack(c.out.next, uint64(n))
 	return c.take(c.out.next, uint64(n))
 }

@@ -3,6 +3,7 @@ package mpqueue_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 
 	"shmkit/mpqueue"
@@ -92,6 +93,62 @@ func BenchmarkRing(b *testing.B) {
 				b.ResetTimer()
 				if err := drainRing(background, r, b.N, batch); err != nil {
 					b.Fatal(err)
+				}
+				b.StopTimer()
+				if s := p.Wait(); s.Err != nil {
+					b.Fatal(s)
+				}
+			})
+		}
+	}
+}
+
+type byteBenchArgs struct {
+	Ring         *mpqueue.ByteRing
+	Chunk, Count int
+}
+
+var benchByteProducer = procstest.Role("bench-byte-producer", func(ctx context.Context, a byteBenchArgs) error {
+	mpqueue.WaitFences()
+	b := make([]byte, a.Chunk)
+	for n := range a.Count {
+		for i := 0; i < len(b); i += 64 {
+			b[i] = byte(n)
+		}
+		if _, err := a.Ring.WriteContext(ctx, b); err != nil {
+			return err
+		}
+	}
+	return a.Ring.CloseSend()
+})
+
+// BenchmarkByteRing writes and reads chunks of a stream.
+func BenchmarkByteRing(b *testing.B) {
+	for _, chunk := range []int{64, 4 << 10, 64 << 10} {
+		for _, size := range []int{128 << 10, 1 << 20} {
+			b.Run(fmt.Sprintf("chunk=%d/size=%d", chunk, size), func(b *testing.B) {
+				r, err := mpqueue.NewByteRing(size)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer r.Close()
+				mpqueue.WaitFences()
+				p := benchByteProducer.Start(b, byteBenchArgs{r, chunk, b.N})
+				if _, err := r.Peek(background, 1); err != nil {
+					b.Fatal(err)
+				}
+				buf := make([]byte, chunk)
+				b.SetBytes(int64(chunk))
+				b.ResetTimer()
+				for n := range b.N {
+					if _, err := io.ReadFull(r, buf); err != nil {
+						b.Fatal(err)
+					}
+					for i := 0; i < len(buf); i += 64 {
+						if buf[i] != byte(n) {
+							b.Fatalf("byte %d of chunk %d is %d", i, n, buf[i])
+						}
+					}
 				}
 				b.StopTimer()
 				if s := p.Wait(); s.Err != nil {
