@@ -24,6 +24,7 @@ type ordeal struct {
 	sizes                          int
 	gets                           bool
 	plant                          string
+	points                         []string      // to be killed at; nil: all there are, and any moment
 	patience                       time.Duration // for what should come at once
 }
 
@@ -147,12 +148,15 @@ var sweepPoints = []string{"mpqueue.sweep.leases", "mpqueue.sweep.slots", "shm.s
 
 func (c *chamber) start(w *worker) {
 	w.args.Seed = c.r.Uint64()
-	points, passes := mpqueue.FaultPoints, 30
-	if w.role == tortureRecoverer {
-		points, passes = sweepPoints, 3
+	points, passes, always := mpqueue.FaultPoints, 30, false
+	switch {
+	case w.role == tortureRecoverer:
+		points, passes, always = sweepPoints, 3, true
+	case c.points != nil:
+		points, always = c.points, true
 	}
 	var opts []procstest.Option
-	if !c.calm && (w.role == tortureRecoverer || c.r.IntN(2) == 0) {
+	if !c.calm && (always || c.r.IntN(2) == 0) {
 		opts = append(opts, procstest.KillAt(points[c.r.IntN(len(points))], 1+c.r.IntN(passes)))
 	}
 	w.Proc = w.role.Start(c.t, w.args, opts...)
@@ -221,40 +225,10 @@ func (c *chamber) run(kills int) error {
 			w.Kill()
 		}
 	}()
-	producers, consumers, recoverer := all[:c.producers], all[c.producers:c.producers+c.consumers], all[len(all)-1]
-	for range kills {
-		w := all[c.r.IntN(len(all)-1)]
-		// When, not whether: any moment will do, but one with traffic.
-		begin, target := time.Now(), led.received.Load()+uint32(c.r.IntN(300))
-		for led.received.Load() < target && time.Since(begin) < 20*time.Millisecond {
-			time.Sleep(100 * time.Microsecond)
-		}
-		// Somebody else only stands still meanwhile, whatever he holds.
-		var stopped *worker
-		if s := all[c.r.IntN(len(all))]; s != w && c.r.IntN(4) == 0 {
-			stopped = s
-			s.Signal(syscall.SIGSTOP)
-			c.past.stops++
-			time.Sleep(time.Duration(c.r.IntN(2000)) * time.Microsecond)
-		}
-		begin, alive := time.Now(), w.Alive()
-		w.Kill()
-		if alive && stopped == nil { // who stands still in a sweep holds it up
-			c.past.recovery = append(c.past.recovery, time.Since(begin))
-		}
-		if err := c.dead(w); err != nil {
+	producers, consumers, recoverer := all[:c.producers], all[c.producers:len(all)-1], all[len(all)-1]
+	for c.past.kills < kills {
+		if err := c.strike(all); err != nil {
 			return err
-		}
-		c.start(w)
-		if stopped != nil {
-			time.Sleep(time.Duration(c.r.IntN(2000)) * time.Microsecond)
-			stopped.Signal(syscall.SIGCONT)
-		}
-		if !recoverer.Alive() {
-			if err := c.dead(recoverer); err != nil {
-				return err
-			}
-			c.start(recoverer)
 		}
 	}
 	// No more kills from here on: who dies at a fault point is replaced, the
@@ -276,6 +250,52 @@ func (c *chamber) run(kills int) error {
 		errs = append(errs, fmt.Errorf("%d items left", n))
 	}
 	return errors.Join(append(errs, shm.Check(c.q.Segment())...)...)
+}
+
+// strike kills one, two or three of all at once, and replaces them and whoever has
+// died at a named point; the last of all is the recoverer, who only dies so.
+func (c *chamber) strike(all []*worker) error {
+	led := c.led.Value()
+	// When, not whether: any moment will do, but one with traffic.
+	begin, target := time.Now(), led.received.Load()+uint32(c.r.IntN(300))
+	for led.received.Load() < target && time.Since(begin) < 20*time.Millisecond {
+		time.Sleep(100 * time.Microsecond)
+	}
+	order := c.r.Perm(len(all) - 1)
+	victims := order[:min(1+c.r.IntN(6)/3+c.r.IntN(6)/4, len(order))]
+	// Somebody else only stands still meanwhile, whatever he holds.
+	var stopped *worker
+	if i := c.r.IntN(len(all)); !slices.Contains(victims, i) && c.r.IntN(4) == 0 {
+		stopped = all[i]
+		stopped.Signal(syscall.SIGSTOP)
+		c.past.stops++
+		time.Sleep(time.Duration(c.r.IntN(2000)) * time.Microsecond)
+	}
+	begin = time.Now()
+	alone := len(victims) == 1 && stopped == nil && all[victims[0]].Alive()
+	for _, i := range victims {
+		all[i].Signal(syscall.SIGKILL)
+	}
+	for _, i := range victims {
+		all[i].Kill()
+	}
+	if alone { // who stands still in a sweep holds it up
+		c.past.recovery = append(c.past.recovery, time.Since(begin))
+	}
+	for i, w := range all {
+		if i < len(all)-1 && !slices.Contains(victims, i) || w.Alive() {
+			continue
+		}
+		if err := c.dead(w); err != nil {
+			return err
+		}
+		c.start(w)
+	}
+	if stopped != nil {
+		time.Sleep(time.Duration(c.r.IntN(2000)) * time.Microsecond)
+		stopped.Signal(syscall.SIGCONT)
+	}
+	return nil
 }
 
 // finish waits for the end of some processes. Those that die at a fault point

@@ -22,9 +22,9 @@ func TestTortureOracles(t *testing.T) {
 	r := rand.New(rand.NewPCG(uint64(procstest.Seed(t)), 0))
 	for _, o := range []ordeal{
 		{plant: "no sweep", producers: 2, consumers: 2, capacity: 2, sizes: mixed},
-		{plant: "leak", producers: 2, consumers: 2, capacity: 3, sizes: mixed},
-		{plant: "dropped", producers: 2, consumers: 2, capacity: 64, sizes: small},
-		{plant: "torn", producers: 2, consumers: 2, capacity: 3, sizes: small},
+		{plant: "leak", points: []string{"mpqueue.alloc.claimed", "mpqueue.put.claimed"}, producers: 2, consumers: 2, capacity: 3, sizes: mixed},
+		{plant: "dropped", points: []string{"mpqueue.get.released"}, producers: 2, consumers: 2, capacity: 64, sizes: small},
+		{plant: "torn", points: []string{"mpqueue.put.claimed"}, producers: 2, consumers: 2, capacity: 3, sizes: small},
 		{plant: "block first", producers: 2, consumers: 2, capacity: 3, sizes: mixed, gets: true},
 		{plant: "unmarked", producers: 2, consumers: 2, capacity: 64, sizes: mixed},
 	} {
