@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"reflect"
@@ -305,4 +306,27 @@ func TestPipeMisuse(t *testing.T) {
 		t.Errorf("an end that is gone: %v", err)
 	}
 	mustPanic(t, "WithPipeSize(0)", func() { mpqueue.WithPipeSize(0) })
+}
+
+// TestPipeShown: what shmctl shows of a pipe.
+func TestPipeShown(t *testing.T) {
+	ctx := timeout(t)
+	a, b := newPipe(t, mpqueue.WithPipeSize(4096))
+	show := func(want ...string) {
+		t.Helper()
+		got := ""
+		for _, it := range shm.Describe(a.Segment()) {
+			got += fmt.Sprintln(it)
+		}
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%q is not in\n%s", w, got)
+			}
+		}
+	}
+	show("mpqueue.Pipe", "unused", "end 0 held by", "end 1 held by")
+	a.SendBytes(ctx, []byte("hello"))
+	show("messages", "0 to 1: 16 of 4096 bytes", "1 to 0: 0 of 4096 bytes", "{sent 0 to 1 16}")
+	b.Close()
+	show("end 1 gone")
 }

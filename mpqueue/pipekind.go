@@ -25,6 +25,7 @@ func init() {
 			}
 			return p.describe()
 		},
+		Counters: func(s *shm.Segment, _ uint64) []shm.Counter { return pipeCounters(s) },
 	})
 }
 
@@ -112,4 +113,21 @@ func (p *pipeCore) describe() string {
 		}
 	}
 	return what
+}
+
+// pipeCounters returns how many bytes have gone each way, heads of messages
+// included.
+func pipeCounters(s *shm.Segment) (all []shm.Counter) {
+	p, err := overPipe(s)
+	if err != nil {
+		return nil
+	}
+	for d, w := range p.ways {
+		if w != nil {
+			all = append(all,
+				shm.Counter{Name: fmt.Sprintf("sent %d to %d", d, 1-d), Value: w.ctl.write.Load() - p.geo.first},
+				shm.Counter{Name: fmt.Sprintf("received %d to %d", d, 1-d), Value: w.ctl.read.Load() - p.geo.first})
+		}
+	}
+	return all
 }
