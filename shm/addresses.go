@@ -29,7 +29,7 @@ type leaf [1 << 18]uint32 // 0: nothing; else segments[n]
 // span is a segment with the range of its addresses.
 type span struct {
 	lo, size uintptr
-	self     Token // of this process; 0: it only looks
+	self     Token // of this process, beside the range: one load less; 0: it only looks
 	seg      *Segment
 }
 
@@ -53,18 +53,6 @@ func (t *addressTable) find(a uintptr) *Segment {
 		return s.seg
 	}
 	return t.walk(a)
-}
-
-// selfAt is find(a).Self(), or 0. The token lies beside the range: at every Lock
-// and Unlock, one load less on the way.
-func (t *addressTable) selfAt(a uintptr) Token {
-	if s := t.near[nearHash(a)].Load(); s != nil && a-s.lo < s.size {
-		return s.self
-	}
-	if s := t.walk(a); s != nil {
-		return s.Self()
-	}
-	return 0
 }
 
 func (t *addressTable) walk(a uintptr) *Segment {

@@ -121,10 +121,10 @@ func BenchmarkValue(b *testing.B) {
 // takes the addresses from a slice, is measured beside them.
 func BenchmarkFind(b *testing.B) {
 	for _, n := range []int{1, 100} {
-		var all []*int64
+		var all []*atomic.Uint32
 		var close []func() error
 		for range n {
-			o, err := shm.New[int64](shm.WithOwnSegment())
+			o, err := shm.New[atomic.Uint32](shm.WithOwnSegment())
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -155,7 +155,7 @@ func BenchmarkFind(b *testing.B) {
 		})
 		run("participant", func(b *testing.B) {
 			for i := 0; b.Loop(); i = next(i) {
-				if shm.Find(all[i]).Self() == 0 {
+				if shm.SelfAt(all[i]) == 0 {
 					b.Fatal("not found")
 				}
 			}

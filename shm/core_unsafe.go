@@ -190,11 +190,10 @@ func SelfAt(word *atomic.Uint32) Token {
 //go:noinline
 func selfElsewhere(word *atomic.Uint32) Token {
 	a := uintptr(unsafe.Pointer(word))
-	self := addresses.selfAt(a)
-	if self != 0 {
-		first.note(&addresses, a)
+	if s := addresses.near[nearHash(a)].Load(); s != nil && a-s.lo < s.size && first.used.Load() {
+		return s.self
 	}
-	return self
+	return first.find(&addresses, a)
 }
 
 // Offset returns where p points within the payload of s, in bytes.

@@ -24,11 +24,20 @@ type firstUse struct {
 	span *span       // whose they are, guarded by addresses.mu
 }
 
-// note makes the segment of a the first one, if there was none before.
-func (f *firstUse) note(t *addressTable, a uintptr) {
-	if f.used.Load() {
-		return
+// find returns the token at a. If it is the first that this process asks for, the
+// segment of a becomes the first one.
+func (f *firstUse) find(t *addressTable, a uintptr) Token {
+	seg := t.find(a)
+	if seg == nil || seg.Self() == 0 {
+		return 0
 	}
+	if !f.used.Load() {
+		f.note(t, a)
+	}
+	return seg.Self()
+}
+
+func (f *firstUse) note(t *addressTable, a uintptr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if f.used.Swap(true) {
