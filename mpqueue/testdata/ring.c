@@ -2,9 +2,10 @@
  * 64-byte messages written and checked word by word. It shows what the machine
  * gives without Go; nothing survives a death here.
  *
- *     ring MESSAGES BATCH CAPACITY     prints nanoseconds per message
+ *     ring MESSAGES BATCH CAPACITY [back]     prints nanoseconds per message
  *
- * BATCH is how many messages the producer publishes at once. */
+ * BATCH is how many messages the producer publishes at once. With "back" the
+ * consumer writes a word of each message back as it was, as this package does. */
 #define _GNU_SOURCE
 #include <stdatomic.h>
 #include <stdint.h>
@@ -54,6 +55,7 @@ static int check(const struct message *m, uint64_t n) {
 
 int main(int argc, char **argv) {
 	uint64_t count = strtoull(argv[1], NULL, 10), batch = strtoull(argv[2], NULL, 10), cap = strtoull(argv[3], NULL, 10);
+	int back = argc > 4;
 	struct ring *r = mmap(NULL, sizeof *r + cap * sizeof(struct message), PROT_READ | PROT_WRITE,
 	                      MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (r == MAP_FAILED)
@@ -74,6 +76,8 @@ int main(int argc, char **argv) {
 			for (; next < end; next++) {
 				memcpy(&m, &r->slot[next & (cap - 1)], sizeof m);
 				bad += !check(&m, next);
+				if (back)
+					*(volatile uint64_t *)&r->slot[next & (cap - 1)].w[7] = m.w[7];
 			}
 			atomic_store_explicit(&r->read, next, memory_order_release);
 		}
