@@ -36,6 +36,23 @@
 //	WithMaxDeliveries           an end to messages that kill their consumers
 //	New(0)                      no capacity, but a budget of bytes
 //
+// # Rings
+//
+// Ring is for one producer and one consumer, and ByteRing for a stream of bytes
+// between them: half the price of a queue, and a sixth in batches.
+//
+//	r, err := mpqueue.NewRing[sample](1024)
+//	err = r.Put(ctx, s)        // the process that puts first is the producer
+//	s, err := r.Get(ctx)       // that which gets first the consumer
+//
+// There are no leases, and no roles to give away: when the producer or the consumer
+// closes the ring or dies, the next process that puts, or gets, goes on in its place.
+//
+//	PutBatch, GetBatch            several at once
+//	Reserve, Commit               write items, or bytes, in place
+//	Peek, Discard                 read them there
+//	Read, Write, io.Copy          a ByteRing is a reader and a writer
+//
 // # Pipes
 //
 // Pipe makes two connected ends, as Python's Pipe does. What is sent into one
@@ -69,6 +86,9 @@
 //	after Put returned          the message is delivered
 //	in Get                      the message is delivered to another, or went with it
 //	between Receive and Done    the message is delivered again, marked Redelivered
+//	in Put to a ring            the item is delivered whole, or it never was
+//	in Get from a ring          the next consumer gets the item, or it went with it
+//	as one side of a ring       the other one is told when it has to wait: ErrAbandoned, once
 //	in SendBytes                the message is received whole, or not at all; of one larger
 //	                            than the pipe a receiver may have parts: io.ErrUnexpectedEOF
 //	in RecvBytes                the next receiver gets the message, or it went with it
@@ -90,6 +110,10 @@
 //	Put, other side awake                    2 atomic operations, no system call
 //	Put, a receiver asleep                   1 system call
 //	Put of more than the slot holds          2 atomic operations more
+//	Put + Get by a Ring, two processes       15 to 25 ns a message in a stream, no atomic operation
+//	PutBatch + GetBatch by a Ring            8 to 15 ns a message, 64 at a time
+//	a ByteRing in chunks of 64 KiB           3 µs a chunk (22 GB/s)
+//	TryGet from a ring that is empty         1 system call; Len is none
 //	SendBytes + RecvInto in one goroutine    85 ns, no allocation, no system call
 //	SendBytes to another process             120 ns a message in a stream (os.Pipe: 1,400)
 //	there and back, both awake               0.5 µs (a line of cache: 0.05)

@@ -167,7 +167,8 @@ func (r *Ring[T]) putSlow(ctx context.Context, v T) error {
 	return c.publish(p, 1)
 }
 
-// TryPut is Put without waiting: ErrFull if there is no room.
+// TryPut is Put without waiting: ErrFull if there is no room. To be sure of that
+// costs a system call; who only wants to know from time to time looks at Len.
 func (r *Ring[T]) TryPut(v T) error { return r.Put(noWait, v) }
 
 // Get removes the oldest item and returns it. It waits while there is none.
@@ -206,7 +207,8 @@ func (r *Ring[T]) getSlow(ctx context.Context) (v T, err error) {
 	return v, c.take(p, 1)
 }
 
-// TryGet is Get without waiting: ErrEmpty if there is no item.
+// TryGet is Get without waiting: ErrEmpty if there is no item. To be sure of that
+// costs a system call; who only wants to know from time to time looks at Len.
 func (r *Ring[T]) TryGet() (T, error) { return r.Get(noWait) }
 
 // All returns the items as they come, until the ring is closed and drained or
@@ -223,7 +225,9 @@ func (r *Ring[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	}
 }
 
-// Len returns how many items wait to be taken; always 0 to Cap.
+// Len returns how many items wait to be taken; always 0 to Cap. Any process may
+// ask, at the price of two loads. What another process has put, or taken, in the
+// last nanoseconds may be missing.
 func (r *Ring[T]) Len() int { return r.core().length() }
 
 // Cap returns the capacity.
