@@ -141,6 +141,9 @@ func await(t testing.TB, w *atomic.Uint32, want uint32) {
 // a second: less can be the doing of a machine with other work.
 func within(t testing.TB, what string, bound time.Duration, f func()) time.Duration {
 	t.Helper()
+	if os.Getenv("SHMKIT_NO_WAITV") != "" {
+		bound = max(bound, 100*time.Millisecond) // nobody rings: sleepers look by themselves
+	}
 	start := time.Now()
 	f()
 	d := time.Since(start)

@@ -219,51 +219,6 @@ func TestHandleThroughQueue(t *testing.T) {
 	waitFor(t, "nothing is kept", func() bool { return shm.Pins() == 0 })
 }
 
-// What a sender keeps for receivers that never come is bounded.
-func TestHandlePinsBounded(t *testing.T) {
-	for _, opts := range [][]shm.Option{nil, {shm.WithOwnSegment()}} {
-		keep := must[*shm.Object[int64]](t)(shm.New[int64]()) // keeps the arena
-		fds := descriptors(t)
-		const n = 100
-		var all [][]byte
-		for i := range n {
-			o := must[*shm.Object[int64]](t)(shm.New[int64](opts...))
-			*o.Value() = int64(i)
-			b, err := o.MarshalBinary()
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, b)
-			o.Close()
-		}
-		waitFor(t, "older ones are dropped", func() bool { return shm.Pins() <= 64 })
-		waitFor(t, "descriptors", func() bool { return descriptors(t)-fds <= 64 })
-		alive := 0
-		for i, b := range all {
-			var o shm.Object[int64]
-			err := o.UnmarshalBinary(b)
-			var he *shm.HandleError
-			switch {
-			case err == nil:
-				alive++
-				if *o.Value() != int64(i) {
-					t.Errorf("object %d holds %d", i, *o.Value())
-				}
-				o.Close()
-			case !errors.As(err, &he):
-				t.Error(err)
-			case i >= n-64:
-				t.Errorf("one of the newest 64 is gone: %v", err)
-			}
-		}
-		if alive != 64 {
-			t.Errorf("%d of %d can be opened, want 64", alive, n)
-		}
-		shm.DropPins()
-		keep.Close()
-	}
-}
-
 // Without the pin the handle of a closed object leads nowhere: this is what
 // TestHandleClosedBySender would see.
 func TestHandleOracle(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 // already. So a sender that closes an object whose handle has travelled, and
 // that nobody has opened since, keeps it pinned: a segment by its descriptor, a
 // block of an arena by its bit. A pin ends when some process has opened the
-// object, or when maxPins newer ones have come.
+// object, or when maxPins newer ones have come that nobody has opened either.
 type pin struct {
 	opened func() bool // somebody has opened the object since it was sent
 	drop   func()
@@ -38,13 +38,18 @@ func pinUntil(p *pin) {
 	defer pins.Unlock()
 	pins.all = append(pins.all, p)
 	if len(pins.all) > maxPins {
-		oldest := pins.all[0]
-		pins.all = append([]*pin(nil), pins.all[1:]...)
-		pins.going++
+		over := takeOpened()
+		if len(over) == 0 {
+			over = []*pin{pins.all[0]}
+			pins.all = append([]*pin(nil), pins.all[1:]...)
+		}
+		pins.going += len(over)
 		go func() { // it takes locks that our caller may hold
-			oldest.drop()
+			for _, p := range over {
+				p.drop()
+			}
 			pins.Lock()
-			pins.going--
+			pins.going -= len(over)
 			pins.Unlock()
 		}()
 	}
@@ -55,11 +60,10 @@ func pinUntil(p *pin) {
 	}
 }
 
-// lookAtPins drops the pins whose objects have been opened. It runs as long as
-// there are pins, less and less often.
-func lookAtPins() {
-	pins.Lock()
-	var keep, over []*pin
+// takeOpened takes out the pins whose objects have been opened. The caller holds
+// the lock of pins.
+func takeOpened() (over []*pin) {
+	var keep []*pin
 	for _, p := range pins.all {
 		if p.opened() {
 			over = append(over, p)
@@ -68,7 +72,15 @@ func lookAtPins() {
 		}
 	}
 	pins.all = keep
-	if pins.armed = len(keep) > 0; pins.armed {
+	return over
+}
+
+// lookAtPins drops the pins whose objects have been opened. It runs as long as
+// there are pins, less and less often.
+func lookAtPins() {
+	pins.Lock()
+	over := takeOpened()
+	if pins.armed = len(pins.all) > 0; pins.armed {
 		pins.pause = min(2*pins.pause, lastPinLook)
 		time.AfterFunc(pins.pause, lookAtPins)
 	}

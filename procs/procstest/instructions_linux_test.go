@@ -76,7 +76,7 @@ func TestEachPause(t *testing.T) {
 var counter = procstest.Role("counter", func(ctx context.Context, o *shm.Object[ledger]) error {
 	l := o.Value()
 	procstest.Step(func() {
-		for range 400 {
+		for range 100 {
 			count(l)
 		}
 	})
@@ -94,7 +94,7 @@ func add(w *atomic.Uint32) uint32 { return w.Add(1) }
 // An operation that takes so long, driven by single steps beside two hogs, that
 // the runtime's monitor would have it yield is as long as it is.
 func TestLongOperation(t *testing.T) {
-	procstest.Watchdog(t, 2*time.Minute)
+	procstest.Watchdog(t, 5*time.Minute)
 	t.Setenv("SHMKIT_STEPS", "2")
 	var over atomic.Bool
 	defer over.Store(true)
