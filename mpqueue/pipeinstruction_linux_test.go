@@ -118,7 +118,11 @@ func TestPipeEveryInstruction(t *testing.T) {
 	for op := range steps {
 		s := &steps[op]
 		t.Run(s.name, func(t *testing.T) {
-			procstest.Watchdog(t, 2*time.Minute)
+			limit := 2 * time.Minute
+			if *everyStep {
+				limit = 20 * time.Minute
+			}
+			procstest.Watchdog(t, limit)
 			var longest time.Duration
 			var mine *stepTest
 			procstest.EachInstruction(t, pipeStepper, func(t testing.TB) pipeStepArgs {
