@@ -148,8 +148,14 @@ func TestReserve(t *testing.T) {
 	if err := q.TryPut(nil); err != mpqueue.ErrFull {
 		t.Fatal("reservations count:", err)
 	}
+	if !q.Full() {
+		t.Fatal("reservations count")
+	}
 	a.Abort()
 	a.Abort()
+	if q.Full() {
+		t.Fatal("one place is free")
+	}
 	if err := q.TryPut([]byte("x")); err != nil {
 		t.Fatal(err)
 	}

@@ -212,7 +212,9 @@ func (q *Queue[T]) Cap() int { return int(q.q.geo.capacity) }
 func (q *Queue[T]) Empty() bool { return q.Len() == 0 }
 
 // Full reports whether Put would have to wait.
-func (q *Queue[T]) Full() bool { return uint64(q.q.length())+q.q.leased() >= q.q.geo.capacity }
+func (q *Queue[T]) Full() bool {
+	return uint64(q.q.length())+q.q.leased()+q.q.reserved() >= q.q.geo.capacity
+}
 
 // CloseSend says for everybody that nothing more will be put. Put returns
 // ErrClosed from now on; Get returns what is there and then ErrClosed. A Put that
