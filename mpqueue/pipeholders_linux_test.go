@@ -58,10 +58,10 @@ var pipePasser = procstest.Role("pipe-passer", func(ctx context.Context, a passe
 // random. As long as one is known to have it there is no end of the stream; when
 // nobody can have it any more there is.
 func TestPipeHolders(t *testing.T) {
-	procstest.Watchdog(t, 2*time.Minute)
 	r := rand.New(rand.NewPCG(uint64(procstest.Seed(t)), 0))
 	points := append(mpqueue.PipeHoldPoints, mpqueue.PipeFaultPoints...)
 	rounds := max(*tortureKills/15, 2)
+	procstest.Watchdog(t, time.Minute+time.Duration(rounds)*time.Second)
 	var longest time.Duration
 	for range rounds {
 		a, b := newPipe(t, mpqueue.WithPipeSize(4096))
