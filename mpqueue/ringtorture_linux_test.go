@@ -217,7 +217,7 @@ func TestTortureRingOracles(t *testing.T) {
 }
 
 func tortureRing(t *testing.T, r *rand.Rand, o ringOrdeal, kills int) (string, error) {
-	procstest.Watchdog(t, 2*time.Minute)
+	procstest.Watchdog(t, 2*time.Minute+time.Duration(*tortureKills)*100*time.Millisecond)
 	ring, err := mpqueue.NewRing[message64](o.capacity, mpqueue.RingFirst(o.first))
 	if err != nil {
 		t.Fatal(err)
