@@ -107,6 +107,8 @@
 //
 //	Put + Get in one goroutine               26 ns, no allocation, no system call
 //	Put + Get between two processes          45 ns a message in a stream (a Go channel: 60 to 75)
+//	Put, Receive and Done of 64 bytes        60 to 80 ns a message in a stream, no allocation
+//	PutBatch + GetBatch                      33 ns a message, 64 at a time
 //	Put, other side awake                    2 atomic operations, no system call
 //	Put, a receiver asleep                   1 system call
 //	Put of more than the slot holds          2 atomic operations more
