@@ -259,7 +259,9 @@ func TestEveryInstruction(t *testing.T) {
 			case allOfThem():
 				patience = 5 * time.Hour
 				t.Setenv("SHMKIT_STEPS", "all")
-			case c.sleeps:
+			case c.sleeps && testing.Short():
+				t.Setenv("SHMKIT_STEPS", "2")
+			case c.sleeps, testing.Short():
 				t.Setenv("SHMKIT_STEPS", "8")
 			case !c.short:
 				t.Setenv("SHMKIT_STEPS", "30")
