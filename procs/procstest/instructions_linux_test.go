@@ -75,8 +75,12 @@ func TestEachPause(t *testing.T) {
 
 var counter = procstest.Role("counter", func(ctx context.Context, o *shm.Object[ledger]) error {
 	l := o.Value()
+	calls := 100
+	if shm.RaceEnabled {
+		calls = 10 // of ten times the instructions
+	}
 	procstest.Step(func() {
-		for range 100 {
+		for range calls {
 			count(l)
 		}
 	})
@@ -105,7 +109,7 @@ func TestLongOperation(t *testing.T) {
 		}()
 	}
 	var lengths []int
-	for range 3 {
+	for range 2 {
 		start := time.Now()
 		n := procstest.EachInstruction(t, counter, newLedger, func(testing.TB, *shm.Object[ledger]) {})
 		t.Logf("%d instructions, in %v", n, time.Since(start).Round(time.Millisecond))
