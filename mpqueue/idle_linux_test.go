@@ -67,9 +67,12 @@ func TestIdle(t *testing.T) {
 		}
 		procs[i] = idler.Start(t, idleArgs{q, call})
 		procstest.WaitBlocked(t, procs[i].PID(), 1)
+	}
+	time.Sleep(100 * time.Millisecond) // what a start costs is over
+	begin := time.Now()
+	for i := range procs {
 		before[i], _ = onCPU(t, procs[i].PID())
 	}
-	begin := time.Now()
 	time.Sleep(watch)
 	for i, call := range calls {
 		after, threads := onCPU(t, procs[i].PID())

@@ -99,6 +99,9 @@ func TestPipeTorture(t *testing.T) {
 	if per > 300 {
 		per = max(per/5, 300)
 	}
+	if testing.Short() {
+		per = min(per, 50)
+	}
 	per = max(per/len(shapes), 1)
 	for _, s := range shapes {
 		t.Run(fmt.Sprintf("%dx%d/size=%d/sizes=%d", s.senders, s.receivers, s.size, s.sizes), func(t *testing.T) {

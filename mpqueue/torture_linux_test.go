@@ -55,7 +55,7 @@ var ordeals = []ordeal{
 func TestTorture(t *testing.T) {
 	kills := *tortureKills
 	if testing.Short() {
-		kills = min(kills, 50)
+		kills = min(kills, 30)
 	}
 	tortureAll(t, kills)
 }

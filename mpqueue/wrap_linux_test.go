@@ -37,6 +37,9 @@ func TestShortOfWrap(t *testing.T) {
 		{"linearizable", 20, func(t *testing.T) { linearizable(t, 3) }},
 		{"torture", 200, func(t *testing.T) { tortureAll(t, 40) }},
 	} {
+		if testing.Short() && (c.name == "torture" || c.name == "linearizable") {
+			continue
+		}
 		wrapping = wraps{short: c.short}
 		if !t.Run(c.name, c.test) || wrapping.queues == 0 { // not asked for
 			return
