@@ -119,8 +119,8 @@
 //	WaitGroup Add+Done              19     sync.WaitGroup 8.9
 //	Cond Signal, nobody waits      4.0
 //
-// In the segment in which the program first used a lock; in others a pair is 2 to
-// 3 ns slower, as the lock finds its segment by a table. A reader of an RWMutex
+// In the segment in which the program first used a lock; in others a pair is
+// 4 ns slower, as the lock finds its segment by a table. A reader of an RWMutex
 // looks at the gate again when it has counted itself, which readers of one process
 // need not, and a kill at any instruction leaves a count that names its owner,
 // which takes a compare-and-swap where sync adds: that is the 4 ns.
