@@ -90,6 +90,9 @@ func attachByteRing(op, name string, s *shm.Segment, err error) (*ByteRing, erro
 // the power of two from Cap up: records whose size divides that are never cut.
 // Nothing is visible to the consumer before Commit.
 //
+// A producer that reserves and a consumer that peeks for more than Cap bytes
+// together can end up waiting for each other.
+//
 // Errors: ErrClosed after CloseSend; ErrFull joined with ctx's error when ctx is
 // done before there is room (a context that is done already means one try);
 // ErrBusy if another living process is the producer; ErrAbandoned if the

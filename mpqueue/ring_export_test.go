@@ -90,3 +90,6 @@ func Litmus(d time.Duration, fence bool) (rounds, blind int) {
 
 // PlainPublishing reports whether this build and machine publish by plain stores.
 func PlainPublishing() bool { return !storeIsFence && membarrierAllowed() }
+
+// DescribeRing returns what the kind of the ring says of it, to people.
+func DescribeRing[T any](r *Ring[T]) string { return r.c.describe() }

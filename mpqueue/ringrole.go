@@ -136,7 +136,8 @@ func sweepRoles(s *shm.Segment, ctl *ringControl, gone shm.Token) {
 		return
 	}
 	next := uint32(gone) | roleAbandoned
-	if s.Cell(gone.Slot(), cellLeaving).Load() != 0 {
+	// A role whose word has been overwritten may name a slot that there is not.
+	if n := gone.Slot(); n >= 1 && n <= s.MaxParticipants() && s.Cell(n, cellLeaving).Load() != 0 {
 		next = 0
 	}
 	if v := ctl.producer.Load(); roleToken(v) == gone && v&roleAbandoned == 0 {
