@@ -1,5 +1,7 @@
 package mpqueue
 
+import "shmkit/shm/fault"
+
 // PipeFaultPoints are the points at which tests kill a process in a pipe.
 var PipeFaultPoints = []string{
 	"mpqueue.pipe.published", "mpqueue.pipe.copied", "mpqueue.pipe.taken", "mpqueue.pipe.waited",
@@ -11,10 +13,16 @@ var PipeFaultPoints = []string{
 // PipeFirst makes a pipe whose first bytes have position p, a multiple of 8.
 func PipeFirst(p uint64) PipeOption { return func(o *pipeOptions) { o.geometry.first = p } }
 
-// PlantInPipes plants a bug into the pipes of this process.
+// PlantInPipes plants a bug into the pipes of this process; "" takes it out.
 func PlantInPipes(bug string) {
+	if bug != "" && bug != "no spin" {
+		fault.Enabled = true
+	}
 	switch bug {
 	case "":
+		plantedInPipes = struct{ noLock, early, noSpin bool }{}
+	case "no spin":
+		plantedInPipes.noSpin = true
 	case "no lock":
 		plantedInPipes.noLock = true
 	case "published before it is written":

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -97,18 +96,18 @@ type lines2 struct {
 }
 
 type pipeBenchArgs struct {
-	Impl         string
-	Conn         *mpqueue.Conn
-	Lines        *shm.Object[lines2]
-	Address      string
-	Size, Count  int
-	Echo         bool
-	OneProcessor bool
+	Impl        string
+	Conn        *mpqueue.Conn
+	Lines       *shm.Object[lines2]
+	Address     string
+	Size, Count int
+	Echo        bool
+	NoSpin      bool
 }
 
 func (a *pipeBenchArgs) messenger() (messenger, error) {
-	if a.OneProcessor {
-		runtime.GOMAXPROCS(1)
+	if a.NoSpin {
+		mpqueue.PlantInPipes("no spin")
 	}
 	file := func(fd int) *os.File {
 		syscall.SetNonblock(fd, true)
@@ -194,8 +193,8 @@ func (a pipeBenchArgs) peer(b *testing.B) messenger {
 }
 
 // BenchmarkPipeRoundTrip sends a message to another process and gets it back. With
-// side=awake both processes have processors to spin on; with side=asleep they have
-// one each (GOMAXPROCS), so that every message wakes its receiver.
+// side=asleep nobody looks again before it sleeps, so that every message wakes its
+// receiver, as it does when answers take longer.
 func BenchmarkPipeRoundTrip(b *testing.B) {
 	for _, side := range []string{"awake", "asleep"} {
 		for _, impl := range []string{"mpqueue", "os.Pipe", "unix", "line"} {
@@ -203,12 +202,12 @@ func BenchmarkPipeRoundTrip(b *testing.B) {
 				continue
 			}
 			b.Run(fmt.Sprintf("side=%s/impl=%s/size=64", side, impl), func(b *testing.B) {
-				one := side == "asleep"
-				if one {
-					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+				if side == "asleep" {
+					mpqueue.PlantInPipes("no spin")
+					defer mpqueue.PlantInPipes("")
 				}
 				const warm = 100
-				m := pipeBenchArgs{Impl: impl, Size: 64, Count: b.N + warm, Echo: true, OneProcessor: one}.peer(b)
+				m := pipeBenchArgs{Impl: impl, Size: 64, Count: b.N + warm, Echo: true, NoSpin: side == "asleep"}.peer(b)
 				buf := make([]byte, 64)
 				trip := func(n int) {
 					binary.LittleEndian.PutUint64(buf, uint64(n))
