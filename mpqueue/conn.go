@@ -21,7 +21,8 @@ import (
 // of it or inside a message, lets go of it here: it is as if it had been closed.
 // Keep says otherwise. When nobody holds an end any more, because all have closed
 // it or have died, the other side gets io.EOF after what is still in the pipe, and
-// its sends return io.ErrClosedPipe. A stopped process holds its ends.
+// its sends return io.ErrClosedPipe. A stopped process holds its ends; if it was
+// stopped in the middle of a call, others that share the end wait for it.
 //
 // When a process is killed, at whatever instruction: a message whose Send had
 // returned is received; one that was being sent is received whole or not at all.

@@ -13,13 +13,16 @@ import (
 // the result. It waits while there is none.
 //
 // Errors: io.EOF when nobody holds the other end any more and all has been
-// received; ErrEmpty joined with ctx's error when ctx is done before; ErrDirection;
-// io.ErrUnexpectedEOF if the sender of a message that does not fit the pipe died, or
-// gave up, in the middle of it: the next call gets the next message; ErrCorrupt
-// likewise; shm.ErrClosed when this Conn is closed, or has been given away.
+// received; ErrEmpty joined with ctx's error when ctx is done before, or ErrBusy
+// joined with it when a message is there and another receiver of this end is in the
+// middle of a call; ErrDirection; io.ErrUnexpectedEOF if the sender of a message that
+// does not fit the pipe died, or gave up, in the middle of it: the next call gets the
+// next message; ErrCorrupt likewise; shm.ErrClosed when this Conn is closed, or has
+// been given away. A context that is done already means one try.
 //
 // If ctx is done in the middle of a message that does not fit the pipe, nothing is
-// lost: the next call of this process goes on with it.
+// lost: the next call of this process goes on with it. Until then, or until this
+// process closes the end or dies, others that share the end wait.
 func (c *Conn) RecvBytes(ctx context.Context, buf []byte) ([]byte, error) {
 	b, _, err := c.recv(ctx, buf, -1)
 	return b, err

@@ -31,7 +31,9 @@ var (
 
 	// ErrBusy is returned by TryPut and TryGet when the answer depends on an
 	// operation that a living process has begun and not finished for 100 µs;
-	// and by every call of a Ring whose side another living process has.
+	// and by every call of a Ring whose side another living process has. A
+	// Conn returns it, joined with the context's error, where "full" or
+	// "empty" would not be true.
 	ErrBusy = errors.New("mpqueue: busy")
 
 	// ErrTooLarge is returned by Put for a message that can never fit the
