@@ -102,7 +102,7 @@ func preserve[T any](name string, capacity int, fill func(*mpqueue.Queue[T]), sm
 
 // slack is what a call may take beyond its context: the machine is busy, and a
 // test fails on time only far beyond what is promised.
-const slack = 2 * time.Second
+const slack = 5 * time.Second
 
 // useUp does everything that can be done with a queue, which may be damaged, and
 // fails the test if something takes longer than its context.
