@@ -29,6 +29,14 @@ func init() {
 				}
 				return c.describe()
 			},
+			Counters: func(s *shm.Segment, _ uint64) []shm.Counter {
+				c, err := overRing(s)
+				if err != nil {
+					return nil
+				}
+				w, r := c.ctl.write.Load(), c.ctl.read.Load()
+				return []shm.Counter{{Name: "puts", Value: w - c.geo.first}, {Name: "gets", Value: r - c.geo.first}}
+			},
 		})
 	}
 }
@@ -98,10 +106,7 @@ func (c *ringCore) describe() string {
 		case v&roleAbandoned != 0:
 			return "dead"
 		}
-		if p, ok := c.seg.Participant(roleToken(v)); ok {
-			return fmt.Sprintf("%s (pid %d)", p.Name, p.PID)
-		}
-		return "gone"
+		return nameOf(c.seg, roleToken(v))
 	}
 	what := fmt.Sprintf("%d of %d items", c.length(), c.geo.capacity)
 	if c.seg.Kind() == KindByteRing {

@@ -58,15 +58,11 @@ func (c *ringCore) claim(ctx context.Context, s *ringSide) error {
 			time.Sleep(100 * time.Microsecond)
 			continue
 		}
-		who := "another process"
-		if p, ok := c.seg.Participant(t); ok {
-			who = fmt.Sprintf("%s (pid %d)", p.Name, p.PID)
-		}
 		side := "consumer"
 		if s == &c.in {
 			side = "producer"
 		}
-		return fmt.Errorf("%w: the ring's %s is %s", ErrBusy, side, who)
+		return fmt.Errorf("%w: the ring's %s is %s", ErrBusy, side, nameOf(c.seg, t))
 	}
 }
 

@@ -164,7 +164,11 @@ func TestEveryInstructionOfRing(t *testing.T) {
 }
 
 func everyInstructionOfRing(t *testing.T, s *ringStepped, a ringStepArgs) {
-	procstest.Watchdog(t, 2*time.Minute)
+	patience := 2 * time.Minute
+	if *everyStep {
+		patience = 30 * time.Minute
+	}
+	procstest.Watchdog(t, patience)
 	type result struct {
 		got []int
 		err error
