@@ -161,6 +161,9 @@ func TestTortureOracles(t *testing.T) {
 // place. Nobody may hang, nobody may get in beside a holder, every death of a
 // holder must be told, every owned permit must come back.
 func TestTorture(t *testing.T) {
+	if testing.Short() {
+		*tortureFlag = min(*tortureFlag, 60)
+	}
 	procstest.Watchdog(t, 30*time.Second+time.Duration(*tortureFlag)*200*time.Millisecond)
 	seed := procstest.Seed(t)
 	rnd := rand.New(rand.NewPCG(uint64(seed), 1))
