@@ -48,8 +48,8 @@ type Conn struct {
 func (c *Conn) open(p *pipeCore, end int) {
 	c.p, c.end = p, end
 	c.out, c.in = p.ways[end], p.ways[1-end]
-	c.doors.open()
 	c.life, c.stop = context.WithCancel(context.Background())
+	c.doors.open() // publishes all that to who enters
 }
 
 // ErrDirection is returned by sends at the end of a one-way pipe that only

@@ -13,15 +13,15 @@ import (
 const connHandle = 10
 
 // MarshalBinary encodes the handle, and gives the end away: from here on it is
-// held by whoever opens the handle, and c is closed, unless Keep was called. So
-// with an error of what the handle was encoded for, the start of a process or a
-// Put, the end is lost as well; Keep it where that matters, and Close it
-// afterwards.
+// held by whoever opens the handle, and c is closed, unless Keep was called. When a
+// Put, or a Send, that had the handle in its message returns an error, c is open
+// again; when a process with the handle in its arguments cannot be started, the end
+// is lost.
 //
 // Until the handle is opened the end counts as held. A handle that was an argument
-// of a process is void when that process has ended, or could not be started; any
-// other, in a message for instance, is good as long as this process lives. At most
-// 64 handles of a pipe can be on their way.
+// of a process is void when that process has ended without opening it; any other is
+// good as long as this process lives, and may keep the other end waiting for so
+// long if nobody opens it. At most 64 handles of a pipe can be on their way.
 func (c *Conn) MarshalBinary() ([]byte, error) {
 	if c.p == nil || !c.doors.enter() {
 		return nil, c.fail("give away", shm.ErrClosed)
@@ -44,7 +44,11 @@ func (c *Conn) marshal() ([]byte, error) {
 		return nil, err
 	}
 	b := append(make([]byte, 0, connHandle+len(ref)), byte(c.end), byte(i))
-	return append(binary.LittleEndian.AppendUint64(b, uint64(g)), ref...), nil
+	b = append(binary.LittleEndian.AppendUint64(b, uint64(g)), ref...)
+	if c.p.watchGrant(i, g) {
+		c.depart(i, g, b)
+	}
+	return b, nil
 }
 
 // UnmarshalBinary makes c the end of the pipe that b refers to, and holds it. The

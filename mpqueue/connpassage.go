@@ -14,7 +14,11 @@ type passage struct {
 
 const passageShut = 1 << 62
 
-func (p *passage) open() { p.last = make(chan struct{}, 1) }
+// open opens a passage that is new, or shut and empty.
+func (p *passage) open() {
+	p.last = make(chan struct{}, 1)
+	p.word.Store(0)
+}
 
 func (p *passage) enter() bool {
 	if p.word.Add(1)&passageShut == 0 {

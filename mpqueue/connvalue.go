@@ -23,6 +23,9 @@ func (c *Conn) Send(ctx context.Context, v any) error {
 	} else {
 		err = c.fail("send", err)
 	}
+	if err != nil {
+		takeBack(b)
+	}
 	if cap(b) <= largeEncoding {
 		*buf = b
 		encodings.Put(buf)

@@ -42,7 +42,6 @@ func (p *pipeCore) giveOut(end int) (i int, g grant, err error) {
 				fault.Point("mpqueue.pipe.granted")
 			}
 			p.ctl.hold[end].Add(holdChange)
-			p.watchGrant(i, g)
 			return i, g, nil
 		}
 	}
@@ -66,8 +65,9 @@ func (p *pipeCore) redeem(end, i int, g grant) error {
 }
 
 // watchGrant keeps the pipe open in this process until the grant has ended, for it
-// counts only while we live, and ends it if its receiver has died.
-func (p *pipeCore) watchGrant(i int, g grant) {
+// counts only while we live, and ends it if its receiver has died. It reports whether
+// the handle is in a message, rather than in the arguments of a process.
+func (p *pipeCore) watchGrant(i int, g grant) (message bool) {
 	p.retain()
 	word := &p.ctl.grants[i]
 	if shm.AfterExport(func() {
@@ -76,12 +76,13 @@ func (p *pipeCore) watchGrant(i int, g grant) {
 		}
 		p.release()
 	}) {
-		return
+		return false
 	}
 	pause := time.Millisecond
 	var look func()
 	look = func() {
 		if word.Load() != uint64(g) {
+			arrived(g)
 			p.release()
 			return
 		}
@@ -89,4 +90,5 @@ func (p *pipeCore) watchGrant(i int, g grant) {
 		time.AfterFunc(pause, look)
 	}
 	time.AfterFunc(pause, look)
+	return true
 }

@@ -39,6 +39,9 @@ func (q *Queue[T]) putEncoded(ctx context.Context, v T) error {
 	if err == nil {
 		err = q.q.put(ctx, m.b)
 	}
+	if err != nil {
+		takeBack(m.b)
+	}
 	m.free()
 	return err
 }
@@ -66,6 +69,9 @@ func (q *Queue[T]) tryPutEncoded(v T) error {
 	m, err := q.encode(&v)
 	if err == nil {
 		err = q.q.tryPut(m.b)
+	}
+	if err != nil {
+		takeBack(m.b)
 	}
 	m.free()
 	return err
