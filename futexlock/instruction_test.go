@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -82,8 +83,8 @@ func rwPair(ctx context.Context, t *table) error {
 }
 
 // asleep is ready when this process sleeps on a shared word.
-func asleep(ready func()) {
-	for procstest.Blocked(0) == 0 {
+func asleep(ctx context.Context, ready func()) {
+	for procstest.Blocked(0) == 0 && ctx.Err() == nil {
 		time.Sleep(20 * time.Microsecond)
 	}
 	ready()
@@ -109,7 +110,7 @@ func init() {
 		{name: "Unlock with a waiter", after: lockPair,
 			before: func(t *table) { t.Mu.Lock() },
 			partner: func(ctx context.Context, t *table, ready func()) error {
-				go asleep(ready)
+				go asleep(ctx, ready)
 				return lockPair(ctx, t)
 			},
 			op: func(ctx context.Context, t *table) { t.Mu.Unlock() }},
@@ -131,7 +132,7 @@ func init() {
 		{name: "RUnlock with a writer waiting", after: rwPair,
 			before: func(t *table) { t.RW.RLock() },
 			partner: func(ctx context.Context, t *table, ready func()) error {
-				go asleep(ready)
+				go asleep(ctx, ready)
 				return rwPairWrite(ctx, t)
 			},
 			op: func(ctx context.Context, t *table) { t.RW.RUnlock() }},
@@ -140,7 +141,7 @@ func init() {
 		{name: "RWMutex.Unlock with a reader waiting", after: rwPair,
 			before: func(t *table) { t.RW.Lock() },
 			partner: func(ctx context.Context, t *table, ready func()) error {
-				go asleep(ready)
+				go asleep(ctx, ready)
 				return rwPair(ctx, t)
 			},
 			op: func(ctx context.Context, t *table) { t.RW.Unlock() }},
@@ -168,20 +169,17 @@ func init() {
 		{name: "Signal with a waiter", after: lockPair,
 			before: func(t *table) {},
 			partner: func(ctx context.Context, t *table, ready func()) error {
-				go asleep(ready)
+				go asleep(ctx, ready)
 				if err := t.Mu.LockContext(ctx); err != nil {
 					return err
 				}
-				err := t.Cond.Wait(eventually(ctx), &t.Mu)
+				err := t.Cond.Wait(ctx, &t.Mu)
 				t.Mu.Unlock()
-				if errors.Is(err, context.DeadlineExceeded) && t.Count[0].Load() == 0 {
-					err = nil // killed before it had signalled
-				}
-				return err
+				return unheard(err, t.Count[0].Load() != 0)
 			},
 			op: func(ctx context.Context, t *table) { t.Cond.Signal(); t.Count[0].Add(1) }},
 		{name: "Semaphore.Release to a waiter", partner: func(ctx context.Context, t *table, ready func()) error {
-			go asleep(ready)
+			go asleep(ctx, ready)
 			p, err := t.Sem.AcquireOwned(ctx)
 			if err == nil {
 				p.Release()
@@ -199,11 +197,8 @@ func init() {
 		{name: "Event.Set with a waiter", after: func(context.Context, *table) error { return nil },
 			before: func(t *table) {},
 			partner: func(ctx context.Context, t *table, ready func()) error {
-				go asleep(ready)
-				if err := t.Event.Wait(eventually(ctx)); err != nil && t.Event.IsSet() {
-					return err
-				}
-				return nil
+				go asleep(ctx, ready)
+				return unheard(t.Event.Wait(ctx), t.Event.IsSet())
 			},
 			op: func(ctx context.Context, t *table) { t.Event.Set() }},
 		{name: "WaitGroup.Take", partner: func(ctx context.Context, t *table, ready func()) error {
@@ -227,12 +222,13 @@ func init() {
 // permit is the stepped process's.
 var permit futexlock.Permit
 
-// eventually is a context for a wait that nobody may end: the setter can be
-// killed before its first store.
-func eventually(ctx context.Context) context.Context {
-	ctx, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
-	context.AfterFunc(ctx, cancel)
-	return ctx
+// unheard is err of a wait that was ended from outside, unless what it waited for
+// was not done: the one that should do it can be killed before its first store.
+func unheard(err error, done bool) error {
+	if errors.Is(err, context.Canceled) && done {
+		return fmt.Errorf("not woken, though it was done: %v", err)
+	}
+	return err
 }
 
 func rwPairWrite(ctx context.Context, t *table) error {
@@ -290,7 +286,11 @@ func TestEveryInstruction(t *testing.T) {
 			survive := func(t testing.TB, j job) {
 				tab := j.Table.Value()
 				// Partners that look for the role may stop looking.
-				stop := time.AfterFunc(3*time.Second, end)
+				patience := 3 * time.Second
+				if strings.HasSuffix(c.name, "t with a waiter") || strings.HasPrefix(c.name, "Signal") {
+					patience = 150 * time.Millisecond // nobody may come
+				}
+				stop := time.AfterFunc(patience, end)
 				if c.name == "Lock with a holder" || strings.HasPrefix(c.name, "Wait") {
 					end()
 				}
