@@ -117,10 +117,10 @@
 //	a ByteRing in chunks of 64 KiB           3 µs a chunk (22 GB/s)
 //	TryGet from a ring that is empty         1 system call; Len is none
 //	SendBytes + RecvInto in one goroutine    85 ns, no allocation, no system call
-//	SendBytes to another process             120 ns a message in a stream (os.Pipe: 1,400)
+//	SendBytes to another process             120 to 240 ns a message in a stream (os.Pipe: 1,400)
 //	there and back, both awake               0.5 µs (a line of cache: 0.05)
-//	there and back, both asleep              2 system calls each: about the time of os.Pipe
-//	a message of 1 MiB                       140 µs (os.Pipe: 600 to 900)
+//	there and back, both asleep              2 system calls each way; 0.5 to 1.4 times the time of os.Pipe
+//	a message of 1 MiB                       130 to 180 µs (os.Pipe: 600 to 900)
 //	an idle queue                            no CPU but a look every 100 ms per sleeper
 //
 // A queue of capacity n takes n slots of memory at once, and as much again with
