@@ -113,6 +113,7 @@ func (q *Queue[T]) getRun(dst []T) (n int, err error) {
 		}
 		if q.contents.form == inSlot {
 			dst[n] = load[T](s)
+			c.handBack(s, int(c.geo.inline))
 			n++
 			c.releaseRun(s, w)
 			continue
@@ -129,6 +130,7 @@ func (q *Queue[T]) getRun(dst []T) (n int, err error) {
 			room = make([]byte, max(size, min(size*min(len(dst)-n, runMost), roomMost)))
 		}
 		dst[n] = fromBytes[T](room[:copy(room[:size], c.inlineData(s)):size])
+		c.handBack(s, size)
 		room = room[size:]
 		n++
 		c.releaseRun(s, w)

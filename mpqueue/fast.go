@@ -186,6 +186,7 @@ func (q *core) leaseFast(l *leased) (ok bool, err error) {
 	}
 	l.data = q.leaseDataAt(uint64(id))[:metaSize(m)]
 	copy(l.data, q.inlineData(s))
+	q.handBack(s, len(l.data))
 	b.size, b.tries = uint32(metaSize(m)), 0
 	shm.StoreRelease(&b.pos, p)
 	l.id, l.block, l.word = id, b, makeWord(lapOf(b.word.Load()), q.self, bLeased)

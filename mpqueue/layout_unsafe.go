@@ -152,6 +152,18 @@ func (m *memory) inlineData(s *slot) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(s), slotHeader)), m.geo.inline)
 }
 
+// handBack writes the first word of each further cache line of the n bytes of s
+// back as it was, before s is released: see ringMemory.handBack. The first line is
+// ours, by the claim.
+func (m *memory) handBack(s *slot, n int) {
+	const line = 64
+	from := uintptr(unsafe.Pointer(s)) % line
+	for at, end := line-from, slotHeader+uintptr(n); at < end; at += line {
+		w := (*atomic.Uint64)(unsafe.Add(unsafe.Pointer(s), at))
+		*(*uint64)(unsafe.Pointer(w)) = w.Load()
+	}
+}
+
 // leaseDataAt returns the payload of lease block i.
 func (m *memory) leaseDataAt(i uint64) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(m.base, m.geo.leaseData+i*m.geo.leaseStride())), m.geo.inline)

@@ -96,6 +96,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 		}
 		if s != nil {
 			v := load[T](s)
+			q.q.handBack(s, int(q.q.geo.inline))
 			if !q.q.releaseFast(s, w) {
 				return v, shm.ErrClosed
 			}
@@ -135,6 +136,7 @@ func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
 	m := s.meta
 	if _, elsewhere := metaBlock(m); !elsewhere && uint64(metaSize(m)) <= c.geo.inline {
 		v, t, err := q.take(c.inlineData(s)[:metaSize(m)])
+		c.handBack(s, metaSize(m))
 		if !c.releaseFast(s, w) {
 			err = shm.ErrClosed
 		}
@@ -168,6 +170,7 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 	if q.contents.form == inSlot {
 		if s, w, _ := q.q.claimGetFast(); s != nil {
 			v := load[T](s)
+			q.q.handBack(s, int(q.q.geo.inline))
 			if !q.q.releaseFast(s, w) {
 				return v, shm.ErrClosed
 			}
