@@ -310,10 +310,8 @@ func (q *core) countLeases() (all, orphans uint64) {
 
 // eachBlock calls f for every block that may be in use.
 func (q *core) eachBlock(f func(blockID, *block)) {
-	if q.leasing.Load() != 0 {
-		for i := range q.leases {
-			f(blockID(i), &q.leases[i])
-		}
+	for i := range q.leasable() {
+		f(blockID(i), &q.leases[i])
 	}
 	base := uint64(len(q.leases))
 	for ci := range q.geo.chunks {

@@ -47,7 +47,7 @@ type control struct {
 	_         [16]byte
 
 	closed    atomic.Uint32 // 1: nothing more may be put
-	leasing   atomic.Uint32 // 1: leases or reservations have been used, they have memory
+	leasing   atomic.Uint32 // lease blocks that have memory; 0: no lease or reservation yet
 	abandoned atomic.Uint32 // 1: the last registered producer died
 	producers atomic.Uint32 // 1: producers have registered
 	reserves  atomic.Uint64 // reservations ever made
