@@ -135,7 +135,7 @@ func TestSemaphoreTimeouts(t *testing.T) {
 			err := tab.Sem.Acquire(ctx, 1)
 			took := time.Since(start)
 			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) || took < d || took > d+100*time.Millisecond {
+			if !errors.Is(err, context.DeadlineExceeded) || took < d || took > d+2*time.Second {
 				t.Errorf("timeout %v: %v after %v", d, err, took)
 			}
 			t.Logf("timeout %v: late by %v", d, took-d)

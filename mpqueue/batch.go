@@ -2,6 +2,7 @@ package mpqueue
 
 import (
 	"context"
+	"errors"
 
 	"shmkit/shm"
 )
@@ -50,11 +51,20 @@ func (q *Queue[T]) GetBatch(ctx context.Context, dst []T) (int, error) {
 			continue
 		}
 		if dst[n], e = q.TryGet(); e != nil {
-			break // the next call tells what it was, if it is more than empty
+			if !lasts(e) {
+				err = e // that of a message that is lost: nobody else will be told
+			}
+			break
 		}
 		n++
 	}
 	return n, err
+}
+
+// lasts reports whether a Get that got nothing for this reason lost nothing: the
+// next one will be told the same, or get what is there by then.
+func lasts(err error) bool {
+	return errors.Is(err, ErrEmpty) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) || errors.Is(err, ErrAbandoned)
 }
 
 // runMost is how many messages are put, or taken, before a look at who sleeps.
@@ -64,7 +74,14 @@ const runMost = 32
 //
 // A Put ends with an operation that is a fence, for it must not look who sleeps
 // before its message can be seen. A run has one fence, at its end: a consumer that
-// falls asleep meanwhile is woken then. Killed before, the sweep wakes everybody.
+// falls asleep meanwhile is woken then. Where a process can be killed in a run:
+//
+//	a slot is claimed             the messages before it are the queue's, its own is not
+//	a message is published        it is the queue's; who sleeps may not know yet
+//	the fence, before the signal  the same
+//
+// and in the last two the sweep of the dead one wakes everybody. One that is
+// stopped there lets a sleeper sleep on until its backstop, 100 ms at most.
 func (q *Queue[T]) putRun(vs []T) (n int, err error) {
 	c := q.q
 	for n < len(vs) && n < runMost {

@@ -59,7 +59,7 @@ func (w *way) sendLocked(ctx context.Context, c *Conn, b []byte, n uint64) error
 	if err := w.waitRoom(ctx, c, p, n); err != nil {
 		return err
 	}
-	if fault.Enabled && plantedInPipes.early {
+	if fault.Enabled && planted.pipeEarly {
 		*w.word(p) = uint64(makeHead(len(b), w.pipe.seg.Self(), partFirst|partLast))
 		w.publish(p + n)
 	}

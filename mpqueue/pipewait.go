@@ -89,7 +89,7 @@ func (w *way) wait(ctx context.Context, s pipeWait) error {
 
 // spin looks again while the other side is likely to be at work.
 func (w *way) spin(s *pipeWait) (ok bool, err error) {
-	if !shm.CanSpin() || plantedInPipes.noSpin {
+	if !shm.CanSpin() || planted.pipeNoSpin {
 		return false, nil
 	}
 	if s.what == forData {

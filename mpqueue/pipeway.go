@@ -131,12 +131,9 @@ func (w *way) relay() {
 	}
 }
 
-// plantedInPipes are bugs that tests plant, to show that they would see them.
-var plantedInPipes struct{ noLock, early, noSpin bool }
-
 // lock takes one of the locks, for Conn c; n is what a sender wants to send.
 func (w *way) lock(ctx context.Context, c *Conn, m *futexlock.Mutex, n uint64) error {
-	if fault.Enabled && plantedInPipes.noLock {
+	if fault.Enabled && planted.pipeNoLock {
 		return nil
 	}
 	ok, err := m.TryLock()

@@ -1,7 +1,8 @@
 package mpqueue
 
 // planted are bugs that a test puts into its processes, to see that its oracles
-// notice them. All are false outside tests, and none is looked at on a fast path.
+// notice them. All are false outside tests, and none is looked at on a fast path but
+// behind fault.Enabled.
 var planted struct {
 	noSweep     bool // nobody puts in order what the dead were at
 	leak        bool // the sweep leaves the blocks that the dead were filling
@@ -14,4 +15,8 @@ var planted struct {
 	ringRewind bool // who takes a ring's consumer's role over begins one item early
 	ringSkip   bool // or one late
 	ringStay   bool // the roles of the dead are not taken from them
+
+	pipeNoLock bool // senders do not exclude each other
+	pipeEarly  bool // a message is published before it is whole
+	pipeNoSpin bool // no bug: who waits for a pipe sleeps at once
 }

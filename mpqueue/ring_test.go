@@ -228,7 +228,7 @@ func TestRingContext(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	_, err := r.Get(ctx)
-	if took := time.Since(begin); took > 300*time.Millisecond {
+	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("a deadline of 20 ms took %v", took)
 	}
 	if !errors.Is(err, mpqueue.ErrEmpty) || !errors.Is(err, context.DeadlineExceeded) {

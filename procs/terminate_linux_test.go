@@ -92,7 +92,7 @@ func TestTerminateInTheMiddle(t *testing.T) {
 			}
 			took := time.Since(begin)
 			t.Logf("the lock came %v after the end", took)
-			if took > 100*time.Millisecond {
+			if took > time.Second {
 				t.Errorf("the lock came %v after the end", took)
 			}
 			w.Mutex.Value().Consistent()
