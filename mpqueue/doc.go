@@ -121,7 +121,9 @@
 //	there and back, both awake               0.5 µs (a line of cache: 0.05)
 //	there and back, both asleep              2 system calls each way; 0.5 to 1.4 times the time of os.Pipe
 //	a message of 1 MiB                       130 to 180 µs (os.Pipe: 600 to 900)
-//	an idle queue                            no CPU but a look every 100 ms per sleeper
+//	an idle queue                            a look every 100 ms: 0.13 % of a core, of which the Go
+//	                                         runtime takes 0.12 (a bare futex wait in slices of
+//	                                         100 ms), a loop of time.Sleep(100 ms) 0.18, C 0.05
 //
 // A queue of capacity n takes n slots of memory at once, and as much again with
 // the first Receive; messages that do not fit their slot take what they need.

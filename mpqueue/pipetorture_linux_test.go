@@ -198,6 +198,32 @@ func pipeTorture(t *testing.T, r *rand.Rand, senders, receivers, size, sizes, ki
 		start(w, true)
 		all = append(all, w)
 	}
+	// replace starts another one for each who was killed: at a fault point, where
+	// the others miss it. It reports whether all of part have ended by themselves.
+	replace := func(part []*pipeWorker) bool {
+		over := true
+		for _, w := range all {
+			switch {
+			case w.Alive():
+				over = over && !slices.Contains(part, w)
+			case ended(w):
+				start(w, false)
+				over = false
+			}
+		}
+		return over
+	}
+	// finish waits for part. Meanwhile the others must not stay dead: a sender
+	// cannot end if nobody receives.
+	finish := func(part []*pipeWorker) {
+		for begin := time.Now(); !replace(part); time.Sleep(50 * time.Microsecond) {
+			if time.Since(begin) > 20*time.Second {
+				for _, w := range part {
+					w.Wait() // says where it hangs
+				}
+			}
+		}
+	}
 	var recovery []time.Duration
 	received := &led.Value().received
 	for range kills {
@@ -218,23 +244,12 @@ func pipeTorture(t *testing.T, r *rand.Rand, senders, receivers, size, sizes, ki
 		start(w, true)
 		begin, target = time.Now(), received.Load()+1
 		for received.Load() < target && time.Since(begin) < 10*time.Second {
-			for _, w := range all { // who was killed at a fault point is missed by the others
-				if !w.Alive() && ended(w) {
-					start(w, false)
-				}
-			}
+			replace(nil)
 			time.Sleep(50 * time.Microsecond)
 		}
 		recovery = append(recovery, time.Since(begin))
 	}
 	led.Value().stop.Store(1)
-	finish := func(part []*pipeWorker) {
-		for _, w := range part {
-			for ended(w) {
-				start(w, false)
-			}
-		}
-	}
 	if out.err == nil {
 		finish(all[:senders])
 		a.Close()

@@ -289,32 +289,32 @@ func tortureRing(t *testing.T, r *rand.Rand, o ringOrdeal, kills int) (string, e
 			procs[o] = start(o, false)
 		}
 	}
-	// No more kills: who dies at a fault point has a successor.
+	// No more kills. Who dies at a fault point has a successor: the other side
+	// too, or the one that is to end would wait for it for ever.
 	finish := func(side int) error {
-		for {
-			ctx, cancel := context.WithTimeout(background, o.patience)
-			err := procs[side].Join(ctx)
-			late := ctx.Err() != nil && procs[side].Alive()
-			cancel()
-			if late {
+		for begin := time.Now(); ; time.Sleep(50 * time.Microsecond) {
+			for i, p := range procs {
+				switch {
+				case p.Alive():
+					continue
+				case p.Wait().Err == nil:
+					if i == side {
+						return nil
+					}
+					continue
+				}
+				if err := dead(i); err != nil {
+					return err
+				}
+				procs[i] = start(i, true)
+				begin = time.Now()
+			}
+			if time.Since(begin) > o.patience {
 				return fmt.Errorf("side %d hangs", side)
 			}
-			if err == nil {
-				return nil
-			}
-			if err := dead(side); err != nil {
-				return err
-			}
-			procs[side] = start(side, true)
 		}
 	}
 	l.stop.Store(1)
-	if !procs[1].Alive() { // or the producer waits for ever
-		if err := dead(1); err != nil {
-			return "", err
-		}
-		procs[1] = start(1, true)
-	}
 	if err := finish(0); err != nil {
 		return "", err
 	}
