@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
+	"syscall"
 	"testing"
 
 	"shmkit/procs"
@@ -35,7 +37,20 @@ func TestMain(m *testing.M) {
 		fmt.Println("main returned")
 		os.Exit(0)
 	}
+	hear()
 	procstest.Main(m)
+}
+
+// hear lets the programs that we start die of SIGHUP and SIGINT, as those of a
+// user at a terminal do: under nohup, or in the background of a script, we ignore
+// them, and so would they. A signal that has a handler here is back to its default
+// in a new program.
+func hear() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // program returns a command that runs this binary as the program name. The
