@@ -66,6 +66,7 @@ func TestInterrupt(t *testing.T) {
 		{syscall.SIGTERM, 4, []string{"-input", folder(t, 2000)}},
 		{syscall.SIGINT, 2, []string{"-input", folder(t, 300), "-chaos", "-seed", "3"}},
 		{syscall.SIGINT, 2, []string{"matrix", "-quick", "-only", "base/impl=pipe"}},
+		{syscall.SIGINT, 2, []string{"matrix", "-quick", "-time", "10s", "-only", "base/impl=posixmq"}},
 		{syscall.SIGINT, 2, []string{"matrix", "-quick", "-only", "crash-producer/impl=pipequeue"}},
 		{syscall.SIGINT, 1, []string{"matrix", "-quick", "-only", "base/impl=py-queue,limit"}},
 	} {
@@ -83,6 +84,9 @@ func TestInterrupt(t *testing.T) {
 			var workers []int
 			for len(workers) < run.workers {
 				workers = childrenOf(c.Process.Pid)
+			}
+			if run.args[0] == "matrix" {
+				time.Sleep(300 * time.Millisecond) // Then the channel is full more often than not.
 			}
 			begin := time.Now()
 			if err := c.Process.Signal(sig); err != nil {

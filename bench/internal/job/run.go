@@ -97,7 +97,7 @@ func (r *run) work(ctx context.Context) error {
 		r.board.Value().Gate.Set()
 	}
 	producers.Wait()
-	r.fail(stop, r.channel.CloseSend())
+	r.fail(stop, r.channel.CloseSend(ctx))
 	consumers.Wait()
 	endWatch()
 	<-watched

@@ -97,7 +97,7 @@ func (j journey) within(ctx context.Context) error {
 	var farErr error
 	group.Go(func() { farErr = j.play(ctx, false, backS, outR) })
 	err = j.play(ctx, true, outS, backR)
-	err = errors.Join(err, out.CloseSend())
+	err = errors.Join(err, out.CloseSend(ctx))
 	group.Wait()
 	return errors.Join(err, farErr)
 }

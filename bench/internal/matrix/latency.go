@@ -88,7 +88,7 @@ func (j journey) start(crew *stage.Crew, k rival.Kind) error {
 	crew.Start(near.Process(j, procs.Name("near"), procs.Daemon(), procs.ExtraFiles(nearFiles...)), &nearGroup)
 	j.open(crew, 2)
 	nearGroup.Wait()
-	crew.Fail(out.CloseSend())
+	crew.Fail(out.CloseSend(crew.Context()))
 	farGroup.Wait()
 	return nil
 }

@@ -135,7 +135,7 @@ func manyOnce(ctx context.Context, k rival.Kind, n, count int) (_ sample, err er
 	begin := open(crew, orders{Board: m.Board}, &w[0].Cell, &w[1].Cell)
 	out.Wait()
 	for _, ch := range channels {
-		crew.Fail(ch.CloseSend())
+		crew.Fail(ch.CloseSend(crew.Context()))
 	}
 	in.Wait()
 	if err := crew.Wait(); err != nil {

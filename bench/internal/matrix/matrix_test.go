@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -72,6 +73,14 @@ func init() {
 			return k, err
 		}
 		k.Name = name
+		if fault == "die" {
+			open := k.Receiver
+			k.Receiver = func(e rival.Ends, f []*os.File) (rival.Receiver, error) {
+				r, err := open(e, f)
+				return &dying{Receiver: r}, err
+			}
+			return k, nil
+		}
 		open := k.Sender
 		k.Sender = func(e rival.Ends, f []*os.File) (rival.Sender, error) {
 			s, err := open(e, f)
@@ -79,6 +88,20 @@ func init() {
 		}
 		return k, nil
 	}
+}
+
+// dying is a receiver whose process fails when the channel has long been full.
+type dying struct {
+	rival.Receiver
+	n int
+}
+
+func (d *dying) Recv(ctx context.Context) ([]byte, error) {
+	if d.n++; d.n == 10 {
+		time.Sleep(100 * time.Millisecond)
+		return nil, errors.New("planted")
+	}
+	return d.Receiver.Recv(ctx)
 }
 
 type faulty struct {
@@ -125,6 +148,23 @@ func TestPlanted(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", fault, err, want)
 		}
+	}
+}
+
+// TestDeadReceiver holds that the launcher does not wait for room in a channel
+// that nobody empties any more, whether its receiver failed or it was told to end.
+func TestDeadReceiver(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	for _, k := range rival.All() {
+		if k.InProcess {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err := throughput(ctx, Base(k.Name+"+die"), quick)
+		if err == nil || !strings.Contains(err.Error(), "planted") {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+		cancel()
 	}
 }
 

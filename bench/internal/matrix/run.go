@@ -89,7 +89,7 @@ func runAcross(crew *stage.Crew, k rival.Kind, o orders) (begin int64, err error
 	}
 	begin = open(crew, o, cells...)
 	senders.Wait()
-	crew.Fail(ch.CloseSend())
+	crew.Fail(ch.CloseSend(crew.Context()))
 	receivers.Wait()
 	return begin, nil
 }

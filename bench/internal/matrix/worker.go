@@ -234,7 +234,7 @@ func within(ctx context.Context, o orders) error {
 		})
 	}
 	senders.Wait()
-	if err := c.CloseSend(); err != nil {
+	if err := c.CloseSend(ctx); err != nil {
 		return err
 	}
 	receivers.Wait()

@@ -7,7 +7,7 @@
 //	c, err := kind.Make(…)
 //	  c.Ends, c.SendFiles    → kind.Sender(ends, files)
 //	  c.Ends, c.ReceiveFiles →                        kind.Receiver(ends, files)
-//	c.CloseSend()  when the last producer is gone:    Recv says io.EOF
+//	c.CloseSend(ctx)  when the last producer is gone: Recv says io.EOF
 //
 // A message is a slice of bytes, of at most Spec.MaxMessage. All channels hand
 // each message to one receiver. Their crash behaviour is their own: that is

@@ -75,14 +75,14 @@ func makeEventFD(s Spec) (*Channel, error) {
 		files = append(files, f)
 	}
 	c := &Channel{Ends: Ends{Spec: s, Ring: seg}, SendFiles: files, ReceiveFiles: files}
-	c.CloseSend = sync.OnceValue(func() error {
+	c.CloseSend = atOnce(sync.OnceValue(func() error {
 		r, err := openRing(c.Ends, files)
 		if err != nil {
 			return err
 		}
 		r.head.closed.Store(1)
 		return r.wake(0)
-	})
+	}))
 	c.Close = sync.OnceValue(func() error { return errors.Join(seg.Close(), files[0].Close(), files[1].Close()) })
 	return c, nil
 }

@@ -23,7 +23,7 @@ func GoChannel() Kind {
 			c.pool.New = func() any { b := make([]byte, 0, s.MaxMessage); return &b }
 			return &Channel{
 				Ends:      Ends{Spec: s, local: c},
-				CloseSend: sync.OnceValue(func() error { close(c.ch); return nil }),
+				CloseSend: atOnce(sync.OnceValue(func() error { close(c.ch); return nil })),
 				Close:     func() error { return nil },
 			}, nil
 		},

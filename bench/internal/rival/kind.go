@@ -60,8 +60,10 @@ type Channel struct {
 	ReceiveFiles []*os.File // for consumers, as extra files
 
 	// CloseSend lets go of the sending end. Call it when no producer will come
-	// any more; receivers then drain the channel and get io.EOF.
-	CloseSend func() error
+	// any more; receivers then drain the channel and get io.EOF. A kind that has
+	// to send them that waits for room: until ctx ends, for its receivers may be
+	// dead.
+	CloseSend func(ctx context.Context) error
 	// Close frees the channel. It may be called more than once.
 	Close func() error
 }
@@ -98,6 +100,11 @@ type Receiver interface {
 	Redelivered() bool
 	// Close lets go of this process's end.
 	Close() error
+}
+
+// atOnce is a CloseSend that never waits.
+func atOnce(f func() error) func(context.Context) error {
+	return func(context.Context) error { return f() }
 }
 
 // plain is what a receiver is that knows no acknowledgement: a message is

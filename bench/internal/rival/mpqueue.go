@@ -41,7 +41,7 @@ func makeMPQueue(s Spec) (*Channel, error) {
 	}
 	return &Channel{
 		Ends:      Ends{Spec: s, Queue: q},
-		CloseSend: q.CloseSend,
+		CloseSend: atOnce(q.CloseSend),
 		Close:     q.Close,
 	}, nil
 }

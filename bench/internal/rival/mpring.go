@@ -81,7 +81,7 @@ func (field ringOf[T]) make(s Spec) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Channel{Ends: Ends{Spec: s}, CloseSend: q.CloseSend, Close: q.Close}
+	c := &Channel{Ends: Ends{Spec: s}, CloseSend: atOnce(q.CloseSend), Close: q.Close}
 	*field(&c.Ends.Rings) = q
 	return c, nil
 }

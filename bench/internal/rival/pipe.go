@@ -19,11 +19,12 @@ func makePipe(s Spec, locked bool) (*Channel, error) {
 
 // makeStream makes a channel of the two ends of a stream, which it owns.
 func makeStream(s Spec, r, w *os.File, locked bool) (*Channel, error) {
+	closeWrite := sync.OnceValue(w.Close)
 	c := &Channel{
 		Ends:         Ends{Spec: s},
 		SendFiles:    []*os.File{w},
 		ReceiveFiles: []*os.File{r},
-		CloseSend:    sync.OnceValue(w.Close),
+		CloseSend:    atOnce(closeWrite),
 	}
 	if locked {
 		locks, err := shm.New[Locks]()
@@ -33,7 +34,7 @@ func makeStream(s Spec, r, w *os.File, locked bool) (*Channel, error) {
 		c.Ends.Locks = locks
 	}
 	c.Close = sync.OnceValue(func() error {
-		errs := []error{c.CloseSend(), r.Close()}
+		errs := []error{closeWrite(), r.Close()}
 		if c.Ends.Locks != nil {
 			errs = append(errs, c.Ends.Locks.Close())
 		}

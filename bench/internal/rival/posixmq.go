@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 )
 
 // PosixMQ is a POSIX message queue, the kernel's own queue of messages. The
@@ -14,7 +15,9 @@ import (
 //
 //   - Messages and their sizes are limited to what the machine allows any user
 //     (fs.mqueue.msg_max and msgsize_max, 10 and 8 KiB as a rule).
-//   - It has no end of stream: an empty message for each consumer says it.
+//   - It has no end of stream: an empty message for each consumer says it. If
+//     the consumers died in front of a full queue there is never room for that,
+//     so whoever sends it looks at its context from time to time.
 func PosixMQ() Kind {
 	return Kind{
 		Name:    "posixmq",
@@ -44,18 +47,32 @@ func makeMQ(s Spec) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []*os.File{f}
+	files, left := []*os.File{f}, s.Consumers // left: end marks to send
 	return &Channel{
 		Ends: Ends{Spec: s}, SendFiles: files, ReceiveFiles: files,
-		CloseSend: sync.OnceValue(func() error {
-			var errs []error
-			for range s.Consumers {
-				errs = append(errs, mqSend(f, nil))
+		CloseSend: func(ctx context.Context) error {
+			for ; left > 0; left-- {
+				if err := mqSendContext(ctx, f, nil); err != nil {
+					return err
+				}
 			}
-			return errors.Join(errs...)
-		}),
+			return nil
+		},
 		Close: sync.OnceValue(f.Close),
 	}, nil
+}
+
+// mqSendContext sends one message and waits for room until ctx ends.
+func mqSendContext(ctx context.Context, f *os.File, p []byte) error {
+	for {
+		err := mqSendUntil(f, p, time.Now().Add(20*time.Millisecond))
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
 }
 
 type mqSender struct{ file *os.File }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -53,12 +54,28 @@ func mqOpen(messages, bytes int) (*os.File, error) {
 }
 
 // mqSend sends one message and waits for room.
-func mqSend(f *os.File, p []byte) error {
+func mqSend(f *os.File, p []byte) error { return mqSendBy(f, p, nil) }
+
+// mqSendUntil waits until then at most, and returns os.ErrDeadlineExceeded. The
+// kernel takes the time from the wall clock: if that is set, this is early or
+// late once.
+func mqSendUntil(f *os.File, p []byte, then time.Time) error {
+	ts, err := unix.TimeToTimespec(then)
+	if err != nil {
+		return err
+	}
+	return mqSendBy(f, p, &ts)
+}
+
+func mqSendBy(f *os.File, p []byte, ts *unix.Timespec) error {
 	for {
-		_, _, errno := unix.Syscall6(unix.SYS_MQ_TIMEDSEND, f.Fd(), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		_, _, errno := unix.Syscall6(unix.SYS_MQ_TIMEDSEND, f.Fd(), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, uintptr(unsafe.Pointer(ts)), 0)
 		runtime.KeepAlive(f)
 		if errno == unix.EINTR {
 			continue
+		}
+		if errno == unix.ETIMEDOUT {
+			return os.ErrDeadlineExceeded
 		}
 		if errno != 0 {
 			return os.NewSyscallError("mq_timedsend", errno)

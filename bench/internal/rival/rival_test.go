@@ -206,7 +206,7 @@ func acrossProcesses(t *testing.T, c *rival.Channel, p part) {
 			t.Error(err)
 		}
 	}
-	if err := c.CloseSend(); err != nil {
+	if err := c.CloseSend(t.Context()); err != nil {
 		t.Error(err)
 	}
 	for _, r := range receivers {
@@ -239,7 +239,7 @@ func inProcess(t *testing.T, k rival.Kind, c *rival.Channel, p part) {
 			t.Error(err)
 		}
 	}
-	if err := c.CloseSend(); err != nil {
+	if err := c.CloseSend(t.Context()); err != nil {
 		t.Error(err)
 	}
 	for range p.Ends.Spec.Consumers {
