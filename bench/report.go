@@ -25,6 +25,7 @@ type report struct {
 	Steal     float64      `json:"steal_percent"` // -1: not known
 	Alone     alone        `json:"alone"`
 	Results   []result     `json:"results"`
+	NotRun    []string     `json:"not_run,omitempty"` // contenders behind one that failed
 }
 
 // alone is the single-process walk: the reference, and the least that any

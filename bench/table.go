@@ -47,6 +47,9 @@ func (r *report) printTimes(b *strings.Builder) {
 			}
 		}
 	}
+	if len(r.NotRun) > 0 {
+		fmt.Fprintf(b, "not run, for one before failed: %s\n", strings.Join(r.NotRun, ", "))
+	}
 	r.printTrouble(b)
 }
 
@@ -90,7 +93,7 @@ func (r *report) printChaos(b *strings.Builder) {
 func (r *report) printTrouble(b *strings.Builder) {
 	for _, x := range r.Results {
 		if !r.Chaos && x.Detail != "" {
-			fmt.Fprintf(b, "%s: %s\n", x.Impl, x.Detail)
+			fmt.Fprintf(b, "%s: %s: %s\n", x.Impl, x.Outcome, x.Detail)
 		}
 		for _, w := range x.Wrong {
 			if !r.Chaos || x.Impl == "mpqueue" {
