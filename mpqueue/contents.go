@@ -36,7 +36,7 @@ func contentsOf[T any](o *options) (c contents[T], err error) {
 		if !ok {
 			panic(fmt.Sprintf("mpqueue: WithCodec of a %T for a queue of %s", o.codec, name))
 		}
-		return contents[T]{named(name, fmt.Sprintf("%T", codec)), encoded, codec}, nil
+		return contents[T]{c.of(codec), encoded, codec}, nil
 	}
 	switch any(&v).(type) {
 	case *[]byte, *string:
@@ -62,6 +62,16 @@ func contentsOf[T any](o *options) (c contents[T], err error) {
 		return c, &shm.PointerError{Path: why, Why: "nothing that another process could use"}
 	}
 	return contents[T]{named(name, "gob"), encoded, Gob[T]()}, nil
+}
+
+// of is the layout of messages by a codec that was named.
+func (contents[T]) of(codec Codec[T]) shm.Layout {
+	name, by := reflect.TypeFor[T]().String(), codecName(codec)
+	l := named(name, by)
+	if by != "gob" && by != "binary" {
+		l.Type = name + " by " + by // for people who have another one
+	}
+	return l
 }
 
 // named is the layout of messages of which only type and codec matter.

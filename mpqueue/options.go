@@ -65,8 +65,10 @@ func WithSegment(opts ...shm.Option) Option {
 
 // WithCodec sets how values become messages. Without it: types without pointers,
 // strings and []byte are stored as they are, types that marshal themselves do
-// so, any other type goes through Gob. Every process that opens the queue must
-// name the same codec; New and Open panic if c is for another T.
+// so, any other type goes through Gob. Every process that opens the queue by its
+// name must name the same codec; New and Open panic if c is for another T. Who gets
+// the queue as an argument or in a message has the codec with it, if it is Gob,
+// JSON, Binary, or one of RegisterCodec.
 func WithCodec[T any](c Codec[T]) Option { return func(o *options) { o.codec = c } }
 
 // WithoutSpin makes whoever waits sleep at once. Without it he looks again for up

@@ -245,27 +245,23 @@ func (q *Queue[T]) Close() error {
 // Segment returns the segment that the queue lives in.
 func (q *Queue[T]) Segment() *shm.Segment { return q.q.seg }
 
-// MarshalBinary encodes the handle; see shm.Segment.
+// MarshalBinary encodes the handle; see shm.Segment. A codec of the user's own must
+// be known to the receiver: it is an error if RegisterCodec was not called for it.
 func (q *Queue[T]) MarshalBinary() ([]byte, error) {
 	if q.q == nil {
 		return nil, shm.ErrClosed
+	}
+	if err := q.contents.sendable(); err != nil {
+		return nil, err
 	}
 	return q.q.seg.MarshalBinary()
 }
 
 // UnmarshalBinary makes q a handle of the queue that b refers to. The error is a
-// *shm.HandleError, which wraps a *shm.LayoutError if that is no queue of T. A
-// queue with a codec of its own needs a q that was made by WithCodecOf.
+// *shm.HandleError, which wraps a *shm.LayoutError if that is no queue of T, or one
+// with a codec that this process does not know; see RegisterCodec.
 func (q *Queue[T]) UnmarshalBinary(b []byte) error {
-	o := makeOptions(nil)
-	if c := q.contents.codec; c != nil {
-		o.codec = c
-	}
-	t, err := contentsOf[T](o)
-	if err != nil {
-		return err
-	}
-	s, err := shm.Decode(b, t.segment(o, 0)...)
+	t, s, err := decodeQueue[T](b)
 	if err != nil {
 		return err
 	}
@@ -282,6 +278,9 @@ func (q *Queue[T]) UnmarshalBinary(b []byte) error {
 func (q *Queue[T]) MarshalText() ([]byte, error) {
 	if q.q == nil {
 		return nil, shm.ErrClosed
+	}
+	if err := q.contents.sendable(); err != nil {
+		return nil, err
 	}
 	return q.q.seg.MarshalText()
 }
