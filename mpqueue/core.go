@@ -37,7 +37,8 @@ type core struct {
 	// items out of the ring; see leasedFull.
 	limit atomic.Uint64
 
-	tasks      tasks
+	tasks      *tasks // of a handle of a Joinable queue
+	closing    atomic.Bool
 	lettersMu  sync.Mutex
 	letterCore *core
 
@@ -137,6 +138,7 @@ func (q *core) claimPut(mine bool) (claim, outcome) {
 			if fault.Enabled {
 				fault.Point("mpqueue.put.claimed")
 			}
+			q.raceRoom(s)
 			shm.StoreRelease(&q.tail, p+1)
 			if q.geo.hints(p + 1) {
 				raise(&q.control.tail, p+1)
@@ -189,7 +191,7 @@ func (q *core) commit(c claim) bool {
 		fault.Point("mpqueue.put.committed")
 	}
 	q.signal(&q.notEmpty)
-	return !q.seg.Closed()
+	return !q.seg.Detached()
 }
 
 // claimGet claims the oldest item for a consumer:
@@ -273,6 +275,7 @@ func (q *core) release(c claim) bool {
 		fault.Point("mpqueue.get.copied")
 	}
 	// Pairs with the load in claimPut.
+	q.raceDone(&c.slot.word)
 	if !c.slot.word.CompareAndSwap(c.word, makeWord(c.lap+1, 0, free)) {
 		return false
 	}
@@ -287,7 +290,7 @@ func (q *core) release(c claim) bool {
 // those who wait for the end.
 func (q *core) freed() {
 	q.signal(&q.notFull)
-	if q.geo.rules&ruleJoinable != 0 && q.idle.Load()&waited != 0 {
+	if q.geo.rules&ruleJoinable != 0 && q.idle.Load()&waited != 0 && q.allDone() {
 		signalAll(&q.idle)
 	}
 	if q.control.closed.Load() != 0 { // after the place: see wait.go

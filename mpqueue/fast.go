@@ -35,6 +35,7 @@ func (q *core) claimPutFast() (*slot, uint64, uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.put.claimed")
 	}
+	q.raceRoom(s)
 	shm.StoreRelease(&q.tail, p+1)
 	if q.geo.hints(p + 1) {
 		raise(&q.control.tail, p+1)
@@ -57,7 +58,7 @@ func (q *core) commitFast(s *slot, w uint64) bool {
 		fault.Point("mpqueue.put.committed")
 	}
 	q.signal(&q.notEmpty)
-	return !q.seg.Closed()
+	return !q.seg.Detached()
 }
 
 // commitRun is commit without a fence: it wakes who is known to sleep, and the
@@ -81,6 +82,7 @@ func (q *core) releaseRun(s *slot, w uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.get.copied")
 	}
+	q.raceDone(&s.word)
 	// Frees the place; pairs with the loads in claimPut and its fast form.
 	shm.StoreRelease(&s.word, w+1<<lapShift)
 	if fault.Enabled {
@@ -105,7 +107,7 @@ func (q *core) claimGetFast() (*slot, uint64, uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.get.claimed")
 	}
-	if q.seg.Closed() {
+	if q.seg.Detached() {
 		return nil, 0, 0 // the slot may be a private page; if not, the message will be delivered again
 	}
 	shm.RaceAcquire(&s.word)
@@ -135,6 +137,7 @@ func (q *core) releaseFast(s *slot, w uint64) bool {
 	if fault.Enabled {
 		fault.Point("mpqueue.get.copied")
 	}
+	q.raceDone(&s.word)
 	if !s.word.CompareAndSwap(w|q.reading, w+1<<lapShift) {
 		return false
 	}

@@ -207,6 +207,7 @@ func (q *core) unlease(id blockID, h *block, w uint64, again bool) error {
 	if again {
 		next = makeWord(lapOf(w), 0, bOrphan)
 	}
+	q.raceDone(&h.word)
 	if !h.word.CompareAndSwap(w, next) {
 		return ErrDone
 	}
@@ -261,7 +262,7 @@ func (q *core) takeOrphan() (delivery, bool) {
 			return d, true
 		}
 		q.uncountLease()
-		q.signal(&q.notFull)
+		q.freed()
 	}
 }
 

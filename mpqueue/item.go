@@ -103,8 +103,8 @@ func (i *Item[T]) check(op string) {
 func (i *Item[T]) Redelivered() bool { return i.again }
 
 // Done says that the item has been dealt with: it will not be delivered again.
-// A second Done is ErrDone; shm.ErrClosed if this process has closed the queue,
-// which has given the item to others.
+// A second Done is ErrDone; shm.ErrClosed if this process has closed the queue, by
+// all its handles, which has given the item to others.
 func (i *Item[T]) Done() error { return i.finish(false) }
 
 // Requeue gives the item back, to be delivered again before newer ones, marked.
@@ -115,7 +115,7 @@ func (i *Item[T]) finish(again bool) error {
 	if i.done {
 		return ErrDone
 	}
-	if i.q.q.seg.Closed() {
+	if i.q.q.seg.Detached() {
 		return shm.ErrClosed
 	}
 	i.done = true

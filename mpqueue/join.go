@@ -13,6 +13,49 @@ import (
 type tasks struct {
 	mu   sync.Mutex
 	open []leased
+
+	handles int // of this process, guarded by tasksOfAll
+}
+
+// tasksOfAll holds the tasks of each Joinable queue that this process has handles
+// of: they belong to the process, whichever handle it got them by. The token tells
+// them from those of an earlier time.
+var tasksOfAll struct {
+	sync.Mutex
+	of map[tasksKey]*tasks
+}
+
+type tasksKey struct {
+	id   shm.ID
+	self shm.Token
+}
+
+// tasksOf returns the tasks of the queue in s, for one more handle.
+func tasksOf(s *shm.Segment) *tasks {
+	all := &tasksOfAll
+	all.Lock()
+	defer all.Unlock()
+	if all.of == nil {
+		all.of = map[tasksKey]*tasks{}
+	}
+	key := tasksKey{s.ID(), s.Self()}
+	t := all.of[key]
+	if t == nil {
+		t = &tasks{}
+		all.of[key] = t
+	}
+	t.handles++
+	return t
+}
+
+// leaveTasks ends the part of one handle.
+func leaveTasks(s *shm.Segment, t *tasks) {
+	all := &tasksOfAll
+	all.Lock()
+	defer all.Unlock()
+	if t.handles--; t.handles == 0 {
+		delete(all.of, tasksKey{s.ID(), s.Self()})
+	}
 }
 
 // getTask turns what Receive returned into what Get returns.
@@ -20,7 +63,7 @@ func (q *Queue[T]) getTask(i *Item[T], err error) (v T, _ error) {
 	if err != nil {
 		return v, err
 	}
-	t := &q.q.tasks
+	t := q.q.tasks
 	t.mu.Lock()
 	t.open = append(t.open, i.leased)
 	t.mu.Unlock()
@@ -35,7 +78,7 @@ func (q *Queue[T]) TaskDone() {
 	if q.q.geo.rules&ruleJoinable == 0 {
 		panic("mpqueue: TaskDone on a queue that is not Joinable")
 	}
-	t := &q.q.tasks
+	t := q.q.tasks
 	t.mu.Lock()
 	if len(t.open) == 0 {
 		t.mu.Unlock()
@@ -44,7 +87,7 @@ func (q *Queue[T]) TaskDone() {
 	l := t.open[0]
 	t.open = t.open[1:]
 	t.mu.Unlock()
-	if l.block != nil && !q.q.seg.Closed() {
+	if l.block != nil && !q.q.seg.Detached() {
 		q.q.unlease(l.id, l.block, l.word, false)
 	}
 }
@@ -58,12 +101,17 @@ func (q *Queue[T]) Join(ctx context.Context) error {
 	c := q.q
 	for {
 		v := setWaited(&c.idle)
-		if c.finished() && !c.seg.Closed() { // a closed one looks finished
+		if c.seg.Closed() { // memory that is let go of looks finished
+			return shm.ErrClosed
+		}
+		if c.finished() && !c.seg.Detached() {
+			shm.RaceAcquire(&c.idle)
 			return nil
 		}
 		switch c.seg.Sleep(ctx, &c.idle, v, 0) {
 		case shm.Cancelled:
-			if c.finished() && !c.seg.Closed() {
+			if c.finished() && !c.seg.Detached() {
+				shm.RaceAcquire(&c.idle)
 				return nil
 			}
 			return errors.Join(errors.New("mpqueue: join"), ctx.Err())
@@ -90,6 +138,18 @@ func (q *core) finished() bool {
 		return false
 	}
 	return q.claimedEnd() == end
+}
+
+// allDone is finished by the counts: worth the wake of who is in Join. Whoever
+// deals with the last item sees all the others dealt with; that is why every item
+// looks, after it has been counted out.
+func (q *core) allDone() bool {
+	if q.leased() != 0 || q.reserved() != 0 {
+		return false
+	}
+	end := q.claimedEnd()
+	p, _, _ := q.unreleased(end)
+	return p == end
 }
 
 // claimedEnd returns the first position that no producer has claimed.

@@ -52,9 +52,10 @@ func (p *Producer[T]) Close() error {
 		return nil
 	}
 	c := p.q.q
-	if c.seg.Closed() {
+	if c.seg.Detached() {
 		return shm.ErrClosed
 	}
+	shm.RaceRelease(&c.control.closed)
 	c.cell(cellProducers).Add(^uint32(0))
 	// Killed here, we leave a queue without producers that is not closed: the
 	// sweep closes it.

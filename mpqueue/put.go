@@ -155,7 +155,7 @@ func (s *sender) more() bool { return s.q.writable() }
 
 // drop gives back a block that was not used.
 func (s *sender) drop() {
-	if s.blk != nil && !s.q.seg.Closed() {
+	if s.blk != nil && !s.q.seg.Detached() {
 		s.q.freeBlock(s.blk)
 		s.q.freedBlock(s.id)
 	}

@@ -178,7 +178,11 @@ func in[T any](t contents[T], s *shm.Segment) (*Queue[T], error) {
 	if t.form == inSlot && g.inline != uint64(t.layout.Size) || t.form != inSlot && !g.variable {
 		return nil, corrupt("the geometry of queue", 0, g.inline)
 	}
-	return &Queue[T]{q: newCore(s, g), contents: t, meta: makeMeta(int(g.inline), noBlock)}, nil
+	q := newCore(s, g)
+	if g.rules&ruleJoinable != 0 {
+		q.tasks = tasksOf(s)
+	}
+	return &Queue[T]{q: q, contents: t, meta: makeMeta(int(g.inline), noBlock)}, nil
 }
 
 // All returns the items as they come, until the queue is closed and drained or
@@ -224,6 +228,7 @@ func (q *Queue[T]) CloseSend() error {
 	if q.q.seg.Closed() {
 		return shm.ErrClosed
 	}
+	shm.RaceRelease(&q.q.control.closed)
 	q.q.control.closed.Store(1)
 	signalAll(&q.q.notEmpty)
 	signalAll(&q.q.notFull)
@@ -233,7 +238,15 @@ func (q *Queue[T]) CloseSend() error {
 // Close lets go of the queue in this process. Calls of this process that wait
 // return shm.ErrClosed; items it has leased and not done are delivered to others.
 // Everybody else goes on. It may be called again.
+//
+// A process may have several handles of one queue: opened by name twice, say, or
+// received twice. Then Close ends the calls by this one, those that wait within
+// 100 ms; what has been taken by it, items, slots and registrations, can still be
+// given back, and is only taken away with the last handle.
 func (q *Queue[T]) Close() error {
+	if t := q.q.tasks; t != nil && !q.q.closing.Swap(true) {
+		leaveTasks(q.q.seg, t)
+	}
 	q.q.lettersMu.Lock()
 	if l := q.q.letterCore; l != nil {
 		l.seg.Close()

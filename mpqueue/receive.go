@@ -139,7 +139,7 @@ func (r *receiver) more() bool { return r.q.readable() }
 
 // drop gives back a lease block that was not used.
 func (r *receiver) drop() {
-	if r.have && !r.q.seg.Closed() {
+	if r.have && !r.q.seg.Detached() {
 		r.q.freeBlock(r.q.block(r.spare))
 	}
 	r.have = false

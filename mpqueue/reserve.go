@@ -217,7 +217,7 @@ func (s *Slot[T]) Commit() error {
 	s.check("Commit")
 	q := s.q.q
 	s.held = false
-	if q.seg.Closed() {
+	if q.seg.Detached() {
 		return shm.ErrClosed
 	}
 	b := q.block(s.id)
@@ -233,7 +233,7 @@ func (s *Slot[T]) Commit() error {
 		err = q.await(s.ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: &slow, why: ErrFull})
 		op = slow
 	}
-	if q.seg.Closed() {
+	if q.seg.Detached() {
 		return shm.ErrClosed
 	}
 	if op.blk != nil || uint64(s.id) < uint64(len(q.leases)) {
@@ -251,7 +251,7 @@ func (s *Slot[T]) Abort() {
 	}
 	s.held = false
 	q := s.q.q
-	if q.seg.Closed() {
+	if q.seg.Detached() {
 		return
 	}
 	q.freeBlock(q.block(s.id))

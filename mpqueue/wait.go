@@ -207,6 +207,7 @@ func (q *core) endOf(r outcome, err error) error {
 
 // endError is the error at the end of the queue.
 func (q *core) endError() error {
+	shm.RaceAcquire(&q.control.closed)
 	if q.abandoned.Load() != 0 {
 		return ErrAbandoned
 	}

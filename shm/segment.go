@@ -275,6 +275,12 @@ func (s *Segment) Close() error {
 // Closed reports whether s has been closed by this process.
 func (s *Segment) Closed() bool { return s.closed.Load() || s.core.slow.isShut() }
 
+// Detached reports whether this process has closed its last handle of the segment
+// of s. Then its part in it is over: what it held has been released, and memory
+// reads as zeros. Until then what one handle has taken can be given back by way of
+// another, or by way of one that is closed.
+func (s *Segment) Detached() bool { return s.core.slow.isShut() }
+
 // fits checks that n values of layout l lie within the payload at off.
 func (c *core) fits(l Layout, off, n int) error {
 	size := uint64(len(c.data))
