@@ -66,7 +66,9 @@
 // ends with the cause ErrTerminated, and if its function has not returned after
 // its grace (half a second), it dies by the signal. A function that has never
 // looked at its context dies at once. Main passes the requests that reach it on
-// to all children, and insists by SIGKILL.
+// to all children, and insists by SIGKILL; so does a child with its children. Its
+// result counts if its function has returned in time, and its children have
+// their own grace.
 //
 // # Crashes
 //

@@ -34,6 +34,13 @@ var (
 	// its parent, at any moment, and would leave its children behind.
 	ErrDaemonicChildren = errors.New("a daemon may not have children")
 
+	// ErrEnding is returned by Start when this process has come to its end: for
+	// a daemon while Shutdown runs, and from the moment when the function of
+	// Main, or of a child, has returned; for any process from then on if a
+	// signal has asked this one to end. Otherwise whoever starts anew what has
+	// ended would keep it from ending.
+	ErrEnding = errors.New("this process is ending")
+
 	// ErrParentDied is the cause with which the context of a child ends when
 	// its parent is gone, however it went. See context.Cause.
 	ErrParentDied = errors.New("procs: the parent process died")

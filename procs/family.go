@@ -17,18 +17,29 @@ type children struct {
 	mu     sync.Mutex
 	alive  []*Process
 	failed []*Process
-	ending bool // a signal asked this process to end: new children are asked too
+	asked  bool // a signal asked this process to end: new children are asked too
+	over   int  // not 0: the function has returned, or Shutdown runs
 }
 
-// add takes in p, whose lock the caller holds.
+// refuses reports whether no child can be started any more, a daemon or another.
+// What is started while end works through a list would not be on it; and if it
+// were ended in its turn, whoever starts anew what has ended could go on like
+// that for ever.
+func (c *children) refuses(daemon bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over > 0 && (daemon || c.asked)
+}
+
+// add takes in p. A child whose Start began before children like it were refused
+// is ended like those before it.
 func (c *children) add(p *Process) {
 	c.mu.Lock()
 	c.alive = append(c.alive, p)
-	ending := c.ending
+	late := c.asked || c.over > 0 && p.set.daemon
 	c.mu.Unlock()
-	if ending {
-		p.asked = true
-		p.child.signal(false, p.set.group)
+	if late {
+		go p.end(context.Background())
 	}
 }
 
@@ -63,12 +74,25 @@ func (c *children) list() []*Process {
 	return slices.Clone(c.alive)
 }
 
-// refuse notes that this process is asked to end: children started from now on
+// ask notes that this process is asked to end: children started from now on
 // are asked at once.
-func (c *children) refuse() {
+func (c *children) ask() {
 	c.mu.Lock()
-	c.ending = true
+	c.asked = true
 	c.mu.Unlock()
+}
+
+// finish notes that this process has come to its end. What it returns takes that
+// back.
+func (c *children) finish() (resume func()) {
+	c.mu.Lock()
+	c.over++
+	c.mu.Unlock()
+	return func() {
+		c.mu.Lock()
+		c.over--
+		c.mu.Unlock()
+	}
 }
 
 func (c *children) killAll() {
@@ -86,28 +110,30 @@ const patience = 300 * time.Millisecond
 func (c *children) end(ctx context.Context, all bool) error {
 	var wait sync.WaitGroup
 	for _, p := range c.list() {
-		if !all && !p.set.daemon {
-			continue
+		if all || p.set.daemon {
+			wait.Go(func() { p.end(ctx) })
 		}
-		wait.Go(func() {
-			p.Terminate()
-			timer := time.NewTimer(p.set.grace + patience)
-			defer timer.Stop()
-			select {
-			case <-p.done:
-				return
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-			p.Kill()
-			select {
-			case <-p.done:
-			case <-ctx.Done():
-			}
-		})
 	}
 	wait.Wait()
 	return context.Cause(ctx)
+}
+
+// end is that of children, for one of them.
+func (p *Process) end(ctx context.Context) {
+	p.Terminate()
+	timer := time.NewTimer(p.set.grace + patience)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	p.Kill()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+	}
 }
 
 // join waits for all children.
@@ -145,8 +171,10 @@ func (c *children) reportFailures() {
 // and waits for its other children to end. Main does it when its function has
 // returned; a program that uses Init instead can call it at its end. When ctx
 // is done it returns the cause: daemons that were still in their grace have
-// been killed, other children may be alive.
+// been killed, other children may be alive. While it works no daemon can be
+// started: see ErrEnding.
 func Shutdown(ctx context.Context) error {
+	defer family.finish()()
 	if err := family.end(ctx, false); err != nil {
 		return err
 	}

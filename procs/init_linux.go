@@ -71,11 +71,14 @@ func runChild(value string) {
 	inner, cancel := context.WithCancelCause(context.Background())
 	ctx := attentive{inner, requests.take}
 	go watchLifeline(e.Lifeline, parent.done)
-	go obey(&e, cancel, requests, parent)
+	returned := make(chan struct{})
+	go obey(&e, cancel, requests, parent, returned)
 
 	endings := make(chan ending)
 	go perform(ctx, &e, endings)
 	end := <-endings
+	family.finish()
+	close(returned)
 	if requests.got() {
 		family.end(context.Background(), true)
 	}
@@ -124,8 +127,9 @@ func (a attentive) Err() error {
 }
 
 // obey ends the context of this child when it is asked to end or when its
-// parent dies, and the child itself if it must and has not used its grace.
-func obey(e *envelope, cancel context.CancelCauseFunc, requests *signals, parent *ParentProcess) {
+// parent dies, and the child itself if it must and its function has not returned
+// within its grace.
+func obey(e *envelope, cancel context.CancelCauseFunc, requests *signals, parent *ParentProcess, returned <-chan struct{}) {
 	gone := parent.done
 	for {
 		select {
@@ -141,7 +145,7 @@ func obey(e *envelope, cancel context.CancelCauseFunc, requests *signals, parent
 				}
 			}
 			cancel(cause)
-			family.refuse()
+			family.ask()
 			go family.end(context.Background(), true)
 		case <-gone:
 			cancel(ErrParentDied)
@@ -150,7 +154,19 @@ func obey(e *envelope, cancel context.CancelCauseFunc, requests *signals, parent
 				continue
 			}
 		}
-		time.Sleep(e.Grace)
+		select {
+		case <-time.After(e.Grace):
+		case <-returned:
+			// The grace was that of the function. What is left is the
+			// children, and each has its own, and a few words to
+			// report, for which standard error may make us wait.
+			if requests.got() {
+				family.ask()
+				family.end(context.Background(), true)
+				family.join(context.Background())
+			}
+			time.Sleep(e.Grace + patience)
+		}
 		family.killAll()
 		requests.die()
 	}

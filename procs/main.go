@@ -55,7 +55,9 @@ var summons = func() (s struct {
 // once.
 //
 // When run has returned, Main ends the daemons (SIGTERM, their grace, SIGKILL)
-// and waits for the other children. Children that ended badly and that nobody
+// and waits for the other children; the context goes on meanwhile. A goroutine
+// that run has left behind can start no more daemons then, and after a signal no
+// children at all: Start returns ErrEnding. Children that ended badly and that nobody
 // joined are named on standard error. If run returned an error Main prints it
 // and exits with code 1; if the error is that of the ended context, the
 // process dies of the signal, as a shell expects it to. Otherwise Main returns.
@@ -72,7 +74,7 @@ func Main(run func(ctx context.Context) error) {
 			return
 		}
 		cancel(ErrTerminated)
-		family.refuse()
+		family.ask()
 		go family.end(context.Background(), true)
 		if _, ok := <-signals.ch; ok {
 			family.killAll()
@@ -80,6 +82,7 @@ func Main(run func(ctx context.Context) error) {
 		}
 	}()
 	err := run(ctx)
+	family.finish()
 	if signals.got() {
 		family.end(context.Background(), true)
 	}

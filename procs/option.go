@@ -56,10 +56,15 @@ func EndWithParent() Option { return func(s *settings) { s.endWithParent = true 
 
 // Grace is the time that the function has to return once its context has
 // ended by a signal, or by the death of the parent of a daemon. When it has
-// passed the process dies by the signal. The default is 500 ms. Where the
-// parent ends its children itself, it waits as long and 300 ms more before it
-// sends SIGKILL. A function that never looks at its context has no
-// grace.
+// passed the process dies by the signal. The default is 500 ms. A function that
+// never looks at its context has no grace.
+//
+// A function that has returned in time has ended as it says. Its process still
+// waits for its own children, which were asked to end with it: each has its own
+// grace and 300 ms more, then comes SIGKILL. The parent gives it no more than
+// that either where it ends its children itself, as Main does, so who has
+// children should have a grace that is not shorter than theirs.
+//
 // It panics if d is negative.
 func Grace(d time.Duration) Option {
 	if d < 0 {

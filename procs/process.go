@@ -63,7 +63,7 @@ func newProcess(e *entry, run func(context.Context) error, encode func() ([]byte
 
 // Start starts the process and returns as soon as the kernel has loaded the
 // program. At most one Start succeeds. Errors: ErrNoMain, ErrStarted,
-// ErrClosed, ErrDaemonicChildren; arguments that cannot be sent, with the path
+// ErrClosed, ErrDaemonicChildren, ErrEnding; arguments that cannot be sent, with the path
 // of the field; what the kernel says. After an error no child is left behind,
 // and Start may be tried again.
 func (p *Process) Start() error {
@@ -81,6 +81,9 @@ func (p *Process) Start() error {
 	}
 	if self().daemon {
 		return p.wrap("start", ErrDaemonicChildren)
+	}
+	if family.refuses(p.set.daemon) {
+		return p.wrap("start", ErrEnding)
 	}
 	if attend := self().attend; attend != nil {
 		attend() // from now on there is somebody to pass them on to
