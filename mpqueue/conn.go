@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"shmkit/shm"
@@ -40,8 +41,11 @@ type Conn struct {
 
 	keep  atomic.Bool
 	doors passage
-	life  context.Context // ends with Close
+	life  context.Context // ends with Close; written while nobody is inside the doors
 	stop  context.CancelFunc
+
+	change sync.Mutex // held while the doors are shut, or opened again
+	closed bool       // for good: by the user, not by giving it away; guarded by change
 }
 
 // open makes c an end of p, of which the caller has taken a reference and a hold.
@@ -119,9 +123,19 @@ func (c *Conn) Keep() *Conn {
 }
 
 // Close lets go of the end in this process. Calls that wait return shm.ErrClosed.
-// It may be called again, and after the Conn was given away.
-func (c *Conn) Close() error {
-	if c.p == nil || !c.doors.shut() {
+// It may be called again, and after the Conn was given away: then it does not come
+// back any more, even if its message cannot be sent.
+func (c *Conn) Close() error { return c.letGo(true) }
+
+// letGo closes c, for good or because it is given away.
+func (c *Conn) letGo(final bool) error {
+	if c.p == nil {
+		return nil
+	}
+	c.change.Lock()
+	defer c.change.Unlock()
+	c.closed = c.closed || final
+	if !c.doors.shut() {
 		return nil
 	}
 	c.stop()

@@ -15,8 +15,11 @@ const connHandle = 10
 // MarshalBinary encodes the handle, and gives the end away: from here on it is
 // held by whoever opens the handle, and c is closed, unless Keep was called. When a
 // Put, or a Send, that had the handle in its message returns an error, c is open
-// again; when a process with the handle in its arguments cannot be started, the end
-// is lost.
+// again, unless Close was called meanwhile; when a process with the handle in its
+// arguments cannot be started, the end is lost. So it is if the queue's codec does
+// not leave the bytes of the handle, or their text, as they are, because it
+// compresses or encrypts for instance: a Put that fails cannot find them in such a
+// message.
 //
 // Until the handle is opened the end counts as held. A handle that was an argument
 // of a process is void when that process has ended without opening it; any other is
@@ -29,7 +32,7 @@ func (c *Conn) MarshalBinary() ([]byte, error) {
 	b, err := c.marshal()
 	c.doors.leave()
 	if err == nil && !c.keep.Load() {
-		err = c.Close()
+		err = c.letGo(false)
 	}
 	return b, c.fail("give away", err)
 }

@@ -6,7 +6,11 @@ import "sync/atomic"
 // others out and wait for those inside.
 //
 //	bit 62      shut: nobody may enter any more
-//	bits 0..61  how many are inside
+//	bits 0..61  how many are inside, and how many have just found it shut
+//
+// A Conn that was given away in a message that could not be sent is opened again,
+// while others try to enter it. So after the first open nobody stores the word, and
+// the channel is made once: who has counted itself takes itself off the same count.
 type passage struct {
 	word atomic.Int64
 	last chan struct{} // gets a value when the last one has left
@@ -14,11 +18,14 @@ type passage struct {
 
 const passageShut = 1 << 62
 
-// open opens a passage that is new, or shut and empty.
+// open opens a new passage.
 func (p *passage) open() {
 	p.last = make(chan struct{}, 1)
 	p.word.Store(0)
 }
+
+// reopen opens a passage that is shut.
+func (p *passage) reopen() { p.word.And(^passageShut) }
 
 func (p *passage) enter() bool {
 	if p.word.Add(1)&passageShut == 0 {
@@ -39,7 +46,7 @@ func (p *passage) leave() {
 
 func (p *passage) isShut() bool { return p.word.Load()&passageShut != 0 }
 
-// shut reports whether it is the first to shut the passage.
+// shut reports whether the passage was open.
 func (p *passage) shut() bool { return p.word.Or(passageShut)&passageShut == 0 }
 
 // wait waits until nobody is inside.

@@ -2,6 +2,7 @@ package mpqueue
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"sync"
 	"sync/atomic"
@@ -70,14 +71,7 @@ func takeBack(b []byte) {
 // grant keeps the pipe, and the end, until the hold has taken its place.
 func (c *Conn) comeBack(d *departure) {
 	p := c.p
-	if c.closing() && !c.keep.Load() {
-		p.retain()
-		if p.acquire(c.end) != nil {
-			p.release()
-		} else {
-			c.open(p, c.end)
-		}
-	}
+	c.reopen()
 	// To open the segment's handle tells shm that it has arrived, here, and need
 	// not be kept for anybody.
 	if s, err := shm.Decode(d.handle[connHandle:], pipeSegment(nil)...); err == nil {
@@ -87,4 +81,21 @@ func (c *Conn) comeBack(d *departure) {
 	if p.ctl.grants[d.number].CompareAndSwap(uint64(d.g), 0) {
 		p.declare(c.end)
 	}
+}
+
+// reopen opens c again, unless it is open, or closed for good. Others may be calling
+// it at the same time: they find it shut, or open with all that belongs to it.
+func (c *Conn) reopen() {
+	c.change.Lock() // whoever gives it away is through
+	defer c.change.Unlock()
+	if c.closed || !c.closing() {
+		return
+	}
+	c.p.retain()
+	if c.p.acquire(c.end) != nil {
+		c.p.release()
+		return
+	}
+	c.life, c.stop = context.WithCancel(context.Background())
+	c.doors.reopen()
 }
