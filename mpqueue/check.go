@@ -45,7 +45,7 @@ func check(s *shm.Segment) []error {
 			}
 		}
 	}
-	q.eachBlock(func(id blockID, b *block) {
+	q.eachHeader(func(id blockID, b *block) {
 		w := b.word.Load()
 		_, queued := used[id]
 		switch st := stateOf(w); {
@@ -60,8 +60,8 @@ func check(s *shm.Segment) []error {
 		}
 	})
 	for ci := range q.geo.chunks {
-		if w := q.chunk[ci].Load(); chunkState(w) == cClearing && chunkOwner(w).gone(s) || chunkState(w) > cBody {
-			bad("chunk %d: word %#x", ci, w)
+		if why := q.stray(ci); why != "" {
+			bad("chunk %d, word %#x: %s", ci, q.chunk[ci].Load(), why)
 		}
 	}
 	return errs

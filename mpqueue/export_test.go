@@ -12,8 +12,9 @@ var FaultPoints = []string{
 	"mpqueue.get.claimed", "mpqueue.get.copied", "mpqueue.get.released", "mpqueue.get.taken",
 	"mpqueue.receive.leased", "mpqueue.done.freed",
 	"mpqueue.signal.pending", "mpqueue.wait.waited", "mpqueue.wait.woken",
-	"mpqueue.alloc.claimed", "mpqueue.arena.seized", "mpqueue.arena.reserved",
-	"mpqueue.sweep.leases", "mpqueue.sweep.slots",
+	"mpqueue.alloc.found", "mpqueue.alloc.unchecked", "mpqueue.alloc.claimed",
+	"mpqueue.arena.seized", "mpqueue.arena.reserved", "mpqueue.arena.retired", "mpqueue.arena.bodies",
+	"mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
 }
 
@@ -43,7 +44,7 @@ func Leaks[T any](q *Queue[T]) (errs []error) {
 			leak("slot %d: %#x", i, w)
 		}
 	}
-	c.eachBlock(func(id blockID, b *block) {
+	c.eachHeader(func(id blockID, b *block) {
 		if w := b.word.Load(); stateOf(w) != bFree {
 			leak("block %d: %#x", id, w)
 		}
@@ -51,6 +52,9 @@ func Leaks[T any](q *Queue[T]) (errs []error) {
 	for i := range c.chunk {
 		if w := c.chunk[i].Load(); chunkState(w) == cClearing {
 			leak("chunk %d: %#x", i, w)
+		}
+		if why := c.stray(uint64(i)); why != "" {
+			leak("chunk %d: %s", i, why)
 		}
 	}
 	if n := c.leased(); n != 0 {

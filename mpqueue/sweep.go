@@ -55,7 +55,7 @@ func sweep(s *shm.Segment, dead shm.Token) {
 	if fault.Enabled {
 		fault.Point("mpqueue.sweep.slots")
 	}
-	q.eachBlock(func(id blockID, b *block) { q.sweepOwned(o, id, b) })
+	q.eachHeader(func(id blockID, b *block) { q.sweepOwned(o, id, b) })
 	q.sweepChunks(o)
 	q.changed()
 	s.Cell(dead.Slot(), cellReserved).Store(0)
@@ -163,40 +163,4 @@ func (q *core) sweepOwned(o owner, id blockID, b *block) {
 		return
 	}
 	b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
-}
-
-func (q *core) sweepChunks(o owner) {
-	for ci := range q.geo.chunks {
-		w := q.chunk[ci].Load()
-		switch {
-		case chunkState(w) == cClearing && chunkOwner(w) == o:
-			// A slab that was being retired has blocks marked gone.
-			for i := range uint64(blocksPerChunk) {
-				b := &q.blocks[ci*blocksPerChunk+i]
-				if bw := b.word.Load(); stateOf(bw) == bGone && wordOwner(bw) == o {
-					b.word.CompareAndSwap(bw, makeWord(lapOf(bw)+1, 0, bFree))
-				}
-			}
-			q.chunk[ci].CompareAndSwap(w, chunkWord(cEmpty, 0, 0, 0))
-		case chunkState(w) == cBody:
-			q.sweepBody(o, ci, w)
-		}
-	}
-}
-
-// sweepBody frees a chunk whose run is no more: the dead one was taking the run
-// apart, or had not finished it.
-func (q *core) sweepBody(o owner, ci, w uint64) {
-	d := chunkCount(w)
-	if d == 0 || d > ci {
-		return // damaged; check reports it
-	}
-	head := q.chunk[ci-d].Load()
-	switch {
-	case chunkState(head) == cRun && chunkCount(head) > d:
-		return
-	case chunkState(head) == cClearing && chunkOwner(head) != o:
-		return // somebody alive is at it
-	}
-	q.chunk[ci].CompareAndSwap(w, chunkWord(cEmpty, 0, 0, 0))
 }

@@ -144,7 +144,7 @@ type chamber struct {
 	calm          bool // nobody is killed any more
 }
 
-var sweepPoints = []string{"mpqueue.sweep.leases", "mpqueue.sweep.slots", "shm.sweep.elected", "shm.sweep.released"}
+var sweepPoints = []string{"mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied", "shm.sweep.elected", "shm.sweep.released"}
 
 func (c *chamber) start(w *worker) {
 	w.args.Seed = c.r.Uint64()

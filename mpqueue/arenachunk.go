@@ -1,0 +1,161 @@
+package mpqueue
+
+import (
+	"errors"
+	"fmt"
+
+	"shmkit/shm"
+	"shmkit/shm/fault"
+)
+
+// prepare makes a slab of a class, or (class == classes) a run of n chunks, out
+// of chunks that are empty; if there are none, out of others whose blocks are
+// all free. It returns the first chunk.
+func (q *core) prepare(class, n uint64) (uint64, error) {
+	q.cursor.mu.Lock()
+	defer q.cursor.mu.Unlock()
+	for _, clear := range []bool{false, true} {
+		for ci := uint64(0); ci+n <= q.geo.chunks; ci++ {
+			got := uint64(0)
+			for got < n && q.seize(ci+got, clear) {
+				got++
+			}
+			if got == n {
+				return ci, q.establish(ci, class, n)
+			}
+			q.empty(ci, got)
+			ci += got // the chunk that stopped us stops every run over it
+		}
+	}
+	return 0, errNoRoom
+}
+
+// empty makes n chunks that this process has seized empty, from ci on.
+func (q *core) empty(ci, n uint64) {
+	for k := ci; k < ci+n; k++ {
+		q.chunk[k].Store(q.chunk[k].Load() & cHeaded)
+	}
+}
+
+// seize makes chunk ci ours to prepare, if it is empty or, with clear, if all its
+// blocks are free.
+func (q *core) seize(ci uint64, clear bool) bool {
+	c := &q.chunk[ci]
+	w := c.Load()
+	switch {
+	case chunkState(w) == cEmpty:
+		if !c.CompareAndSwap(w, chunkWord(cClearing, 0, q.self, 0)|w&cHeaded) {
+			return false
+		}
+		if fault.Enabled {
+			fault.Point("mpqueue.arena.seized")
+		}
+		return true
+	case clear && chunkState(w) == cSlab && chunkClass(w) < classes:
+		return q.retire(ci, 1, w)
+	case clear && chunkState(w) == cRun && chunkCount(w) > 0 && chunkCount(w) <= q.geo.chunks-ci:
+		return q.retire(ci, chunkCount(w), w)
+	}
+	return false
+}
+
+// retire takes every block of a slab or run out of use, if all are free, and
+// makes its first chunk ours and the others empty. A block in use stops it:
+// then what it took is free again.
+func (q *core) retire(ci, n, w uint64) bool {
+	per := uint64(1)
+	if chunkState(w) == cSlab {
+		per = blocksPerChunk >> chunkClass(w)
+	}
+	hs := q.blocks[ci*blocksPerChunk:][:per]
+	for i := range hs {
+		bw := hs[i].word.Load()
+		if stateOf(bw) == bFree && hs[i].word.CompareAndSwap(bw, makeWord(lapOf(bw), q.self, bGone)) {
+			continue
+		}
+		for k := range i {
+			q.freeBlock(&hs[k])
+		}
+		return false
+	}
+	// Says how many bodies there are, for the sweep.
+	ok := q.chunk[ci].CompareAndSwap(w, chunkWord(cClearing, 0, q.self, n)|w&cHeaded)
+	if ok {
+		if fault.Enabled {
+			fault.Point("mpqueue.arena.retired")
+		}
+		q.empty(ci+1, n-1)
+	}
+	for i := range hs {
+		q.freeBlock(&hs[i])
+	}
+	return ok
+}
+
+// establish makes the chunks that this process has seized into what they are to be,
+// with memory behind them.
+func (q *core) establish(ci, class, n uint64) error {
+	err := q.seg.Reserve(int(q.geo.arenaOff+ci*chunkSize), int(n*chunkSize))
+	if err == nil {
+		err = q.seg.Reserve(int(q.geo.blockOff+ci*blocksPerChunk*blockHeader), int(n*blocksPerChunk*blockHeader))
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.arena.reserved")
+	}
+	if err != nil {
+		q.empty(ci, n)
+		if errors.Is(err, shm.ErrNoSpace) {
+			return fmt.Errorf("mpqueue: %w", err)
+		}
+		return err
+	}
+	if class < classes {
+		q.chunk[ci].Store(chunkWord(cSlab, class, 0, 0) | cHeaded)
+		return nil
+	}
+	// Says how many bodies there may be, for the sweep, before there is one.
+	q.chunk[ci].Store(chunkWord(cClearing, 0, q.self, n) | cHeaded)
+	for k := uint64(1); k < n; k++ {
+		q.chunk[ci+k].Store(chunkWord(cBody, 0, 0, k) | cHeaded)
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.arena.bodies")
+	}
+	q.chunk[ci].Store(chunkWord(cRun, 0, 0, n) | cHeaded)
+	return nil
+}
+
+// keepChunks is how many chunks a queue that grows keeps when it is drained.
+const keepChunks = 16
+
+// giveBack gives the memory of chunks whose blocks are all free back to the
+// system. Consumers of a queue that grows call it before they sleep: the queue is
+// drained then. Chunks that somebody else is at stay for the next time.
+func (q *core) giveBack() {
+	if q.geo.rules&ruleGrowing == 0 || !q.cursor.mu.TryLock() {
+		return
+	}
+	defer q.cursor.mu.Unlock()
+	for ci := uint64(keepChunks); ci < q.geo.chunks; ci++ {
+		w := q.chunk[ci].Load()
+		n := uint64(1)
+		if chunkState(w) == cRun {
+			n = chunkCount(w)
+		}
+		if chunkState(w) != cSlab && chunkState(w) != cRun || !q.seize(ci, true) {
+			continue
+		}
+		for k := uint64(1); k < n && k < q.geo.chunks-ci; k++ {
+			if chunkState(q.chunk[ci+k].Load()) == cEmpty && q.seize(ci+k, false) {
+				q.punch(ci + k)
+			}
+		}
+		q.punch(ci)
+	}
+}
+
+// punch gives back the memory of a chunk that this process has seized.
+func (q *core) punch(ci uint64) {
+	q.seg.Punch(int(q.geo.arenaOff+ci*chunkSize), chunkSize) // if it fails, the memory stays with us
+	q.empty(ci, 1)
+}

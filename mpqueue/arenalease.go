@@ -1,0 +1,58 @@
+package mpqueue
+
+import "fmt"
+
+// allocLease takes a lease block, for an item that is inline in its slot.
+func (q *core) allocLease() (blockID, error) {
+	for {
+		n := q.leasable()
+		for k, at := uint64(0), q.cursor.lease.Load(); k < n; k++ {
+			i := (at + k) % n
+			h := &q.leases[i]
+			if w := h.word.Load(); stateOf(w) == bFree && q.claimBlock(h, w) {
+				q.cursor.lease.Store(i)
+				return blockID(i), nil
+			}
+		}
+		if err := q.growLeases(n); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// leasable returns how many lease blocks have memory, and may be in use.
+func (q *core) leasable() uint64 { return min(uint64(q.leasing.Load()), uint64(len(q.leases))) }
+
+// startLeasing gives the first lease blocks memory.
+func (q *core) startLeasing() error {
+	if q.leasing.Load() == 0 {
+		return q.growLeases(0)
+	}
+	return nil
+}
+
+// leasesAtFirst is how many lease blocks get memory with the first Receive. A queue
+// for a million items, of which ten are leased at a time, needs no more.
+const leasesAtFirst = 256
+
+// growLeases gives more lease blocks memory: as many again as have it. errNoRoom:
+// all have. First the memory, then the number: who sees the number can use them.
+func (q *core) growLeases(have uint64) error {
+	want := min(max(2*have, leasesAtFirst), uint64(len(q.leases)))
+	if want <= have {
+		return errNoRoom
+	}
+	from, to := q.geo.leaseOff+have*blockHeader, q.geo.leaseData+want*q.geo.leaseStride()
+	if want < uint64(len(q.leases)) || have > 0 { // headers and data on their own
+		if err := q.seg.Reserve(int(from), int((want-have)*blockHeader)); err != nil {
+			return fmt.Errorf("mpqueue: %w", err)
+		}
+		from = q.geo.leaseData + have*q.geo.leaseStride()
+	}
+	if err := q.seg.Reserve(int(from), int(to-from)); err != nil {
+		return fmt.Errorf("mpqueue: %w", err)
+	}
+	for v := q.leasing.Load(); uint64(v) < want && !q.leasing.CompareAndSwap(v, uint32(want)); v = q.leasing.Load() {
+	}
+	return nil
+}
