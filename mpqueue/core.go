@@ -1,7 +1,6 @@
 package mpqueue
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"shmkit/shm"
@@ -37,10 +36,9 @@ type core struct {
 	// items out of the ring; see leasedFull.
 	limit atomic.Uint64
 
-	tasks      *tasks // of a handle of a Joinable queue
-	closing    atomic.Bool
-	lettersMu  sync.Mutex
-	letterCore *core
+	tasks   *tasks // of a handle of a Joinable queue
+	closing atomic.Bool
+	letter  letterBox
 
 	spinPut, spinGet spinner
 	cursor           cursors

@@ -34,6 +34,29 @@ func Plant(bug string) {
 	}
 }
 
+// TakeLeases takes every lease block that is free but n.
+func TakeLeases[T any](q *Queue[T], n int) (giveBack func(), err error) {
+	c := q.q
+	var ids []blockID
+	for err == nil {
+		var id blockID
+		if id, err = c.allocLease(); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	if err != errNoRoom {
+		return nil, err
+	}
+	for _, id := range ids[:n] {
+		c.freeBlock(c.block(id))
+	}
+	return func() {
+		for _, id := range ids[n:] {
+			c.freeBlock(c.block(id))
+		}
+	}, nil
+}
+
 // Leaks says what a queue that is closed and drained, and that nobody is at, still
 // holds on to.
 func Leaks[T any](q *Queue[T]) (errs []error) {

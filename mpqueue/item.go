@@ -18,7 +18,8 @@ type Item[T any] struct {
 
 // Receive leases the oldest item to this process. It waits like Get and returns
 // the same errors. Every item must be given back by Done or Requeue; until then
-// it counts against the capacity, and a closed queue does not end.
+// it counts against the capacity, and a closed queue does not end. Items that
+// WithMaxDeliveries gives up are passed over, as by Get.
 //
 // The Item is a small allocation, and none if the caller keeps it to himself: all
 // that stands here is inlined into him.

@@ -101,8 +101,8 @@ func WithDelivery(d Delivery) Option {
 }
 
 // WithMaxDeliveries ends the life of an item that kills its consumers: when n of
-// them have died with it, it goes to the dead-letter queue, or, if there is none,
-// is dropped and counted in Stats. It panics if n is not 1 to 255.
+// them have died with it, it goes to the dead-letter queue, or, if there is none
+// that takes it, is dropped and counted in Stats. It panics if n is not 1 to 255.
 func WithMaxDeliveries(n int) Option {
 	if n < 1 || n > 255 {
 		panic(fmt.Sprintf("mpqueue: WithMaxDeliveries(%d): want 1 to 255", n))
@@ -112,8 +112,15 @@ func WithMaxDeliveries(n int) Option {
 
 // WithDeadLetter names the queue for items that were delivered as often as
 // WithMaxDeliveries allows. It must hold the same T in the same form; New panics
-// otherwise. Whoever would have received the item puts it there; the queue must
-// still be open somewhere then.
+// otherwise. Whoever would have received the item puts it there, and receives
+// the next one.
+//
+// While the dead-letter queue is full nothing is lost, and nobody waits for that:
+// the item stays leased to the process that would have received it, counts against
+// the capacity, and goes over when there is room and that process looks for an
+// item again, or another one if it dies; until then the queue does not end. What
+// the dead-letter queue will never take, because CloseSend was called for it, its
+// arena is too small, or nobody has it open any more, is dropped and counted in Stats.
 func WithDeadLetter[T any](q *Queue[T]) Option {
 	return func(o *options) {
 		ref, err := q.q.seg.Reference()

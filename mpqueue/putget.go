@@ -81,7 +81,8 @@ func (q *Queue[T]) tryPutEncoded(v T) error {
 //
 // What Get has returned is gone from the queue; an item that must survive the
 // death of its consumer is taken by Receive. On a Joinable queue Get keeps a lease
-// until TaskDone.
+// until TaskDone. Items that WithMaxDeliveries gives up are passed over, and their
+// way to the dead-letter queue is nobody's error: see WithDeadLetter.
 //
 // Errors: ErrClosed, which is io.EOF, when the queue is closed and nothing is
 // left that could come back; ErrAbandoned if it was closed by the death of its

@@ -247,11 +247,7 @@ func (q *Queue[T]) Close() error {
 	if t := q.q.tasks; t != nil && !q.q.closing.Swap(true) {
 		leaveTasks(q.q.seg, t)
 	}
-	q.q.lettersMu.Lock()
-	if l := q.q.letterCore; l != nil {
-		l.seg.Close()
-	}
-	q.q.lettersMu.Unlock()
+	q.q.closeLetters()
 	return q.q.seg.Close()
 }
 

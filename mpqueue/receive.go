@@ -15,7 +15,6 @@ type receiver struct {
 	item  leased
 	spare blockID
 	have  bool
-	ctx   context.Context // bounds the way to the dead letters
 }
 
 // leased is a message that this process has on lease.
@@ -28,7 +27,6 @@ type leased struct {
 }
 
 func (q *core) receive(ctx context.Context, r *receiver) error {
-	r.ctx = ctx
 	if _, o, err := r.try(); o == claimed || err != nil {
 		r.drop()
 		return err
@@ -50,15 +48,7 @@ func (q *core) tryReceiveItem() (leased, error) {
 	return r.item, err
 }
 
-// oneTry is the context of operations that do not wait: it is done.
-var oneTry = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
-
 func (q *core) tryReceive(r *receiver) error {
-	r.ctx = oneTry
 	word, o, err := r.try()
 	if o == busy && err == nil {
 		slow := *r // moves to the heap here
@@ -77,17 +67,20 @@ func (r *receiver) try() (uint64, outcome, error) {
 	if q.seg.Closed() {
 		return 0, empty, shm.ErrClosed
 	}
-	if q.geo.rules&ruleAtMostOnce == 0 && (r.lease || q.geo.tryMost != 0) && !r.have {
-		id, err := q.allocLease()
-		if err == errNoRoom {
-			return 0, empty, nil
-		}
-		if err != nil {
-			return 0, empty, err
-		}
-		r.spare, r.have = id, true
+	if q.geo.tryMost != 0 {
+		q.buryParked()
 	}
 	for {
+		if q.geo.rules&ruleAtMostOnce == 0 && (r.lease || q.geo.tryMost != 0) && !r.have {
+			id, err := q.allocLease()
+			if err == errNoRoom {
+				return 0, empty, nil
+			}
+			if err != nil {
+				return 0, empty, err
+			}
+			r.spare, r.have = id, true
+		}
 		d, o, err := q.fetch()
 		if err != nil || o != claimed {
 			r.drop() // nobody keeps one while he waits: others may need it

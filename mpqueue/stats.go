@@ -5,11 +5,11 @@ type Stats struct {
 	Puts        uint64 // messages put, and places given up by producers that died
 	Gets        uint64 // of those, how many have left the ring
 	Len         int    // items that wait to be delivered
-	Leased      int    // items received and not done
+	Leased      int    // items received and not done, or waiting for room in the dead-letter queue
 	Reserved    int    // places reserved and not committed
 	Redelivered uint64 // deliveries that a death or a Requeue has repeated
 	Aborted     uint64 // messages whose producer died while it wrote them
-	Dropped     uint64 // messages that reached WithMaxDeliveries, without a dead-letter queue
+	Dropped     uint64 // messages that reached WithMaxDeliveries, and that no dead-letter queue took
 	Closed      bool   // nothing more can be put
 }
 
