@@ -18,6 +18,7 @@ type child struct {
 	pidfd   *os.File // nil: the kernel has none, a thread waits
 	exports exports  // pinned until the child has opened them
 	ready   *os.File // end of file: the child has opened its handles
+	stdin   *os.File // nil: nobody copies a reader into it
 	outputs []*output
 }
 
@@ -115,6 +116,9 @@ func (p *Process) reap(c *child) {
 	}
 	for _, o := range c.outputs {
 		o.childEnded()
+	}
+	if c.stdin != nil {
+		c.stdin.Close() // the reader may keep who copies from it for ever
 	}
 
 	p.mu.Lock()

@@ -94,10 +94,11 @@ func Env(vars ...string) Option {
 func Dir(path string) Option { return func(s *settings) { s.dir = path } }
 
 // Stdin is the child's standard input. An *os.File is given to the child
-// itself; another reader is copied into a pipe, by a goroutine that ends when
-// the reader or the child does. Without it standard input is empty (the null
-// device): several processes that read one terminal would steal each other's
-// lines.
+// itself; another reader is copied into a pipe, which is closed when the child
+// has ended. The goroutine that copies can be told only when its Read of r
+// returns: until then it lives, and what that Read gets is lost. Without the
+// option standard input is empty (the null device): several processes that read
+// one terminal would steal each other's lines.
 func Stdin(r io.Reader) Option { return func(s *settings) { s.stdin = r } }
 
 // Stdout takes the child's standard output. An *os.File is given to the child

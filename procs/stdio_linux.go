@@ -10,7 +10,7 @@ import (
 
 // standard gives the child its standard input, output and error.
 func (l *launch) standard(p *Process, c *child) error {
-	if err := l.input(p.set.stdin); err != nil {
+	if err := l.input(p.set.stdin, c); err != nil {
 		return fmt.Errorf("standard input: %w", err)
 	}
 	stdout, stderr := p.set.stdout, p.set.stderr
@@ -47,7 +47,7 @@ func sameWriter(a, b io.Writer) bool {
 	return a == b
 }
 
-func (l *launch) input(r io.Reader) error {
+func (l *launch) input(r io.Reader, c *child) error {
 	switch r := r.(type) {
 	case nil:
 		return l.null()
@@ -65,10 +65,13 @@ func (l *launch) input(r io.Reader) error {
 		l.undo = append(l.undo, func() { w.Close() })
 		l.after = append(l.after, func() {
 			go func() {
-				io.Copy(w, r) // ends with the reader, or with EPIPE when the child has
+				// Ends with the reader; or when a write fails, because the
+				// child has closed its end, or ended and reap has closed w.
+				io.Copy(w, r)
 				w.Close()
 			}()
 		})
+		c.stdin = w
 		return nil
 	}
 }

@@ -106,6 +106,27 @@ func TestStdinThatBlocks(t *testing.T) {
 	}
 }
 
+// A child whose reader still has nothing to say when it has ended keeps no
+// descriptor.
+func TestStdinIsLetGo(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	run := func() {
+		p := nothing.Process(struct{}{}, procs.Stdin(r))
+		if err := errors.Join(p.Start(), p.Join(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run() // the lifeline is there
+	before := takeCensus(t).descriptors
+	for range 20 {
+		run()
+	}
+	if after := takeCensus(t).descriptors; after > before {
+		t.Errorf("%d descriptors, before %d", after, before)
+	}
+}
+
 // endless is a reader without end: the child is.
 type endless struct{}
 
