@@ -3,8 +3,7 @@ package procs
 import "time"
 
 // envelopeKey is the environment variable that makes a program a child: its
-// value is the number of the descriptor of the envelope. It is unset at once, so
-// that no grandchild takes itself for the child.
+// value is the number of the descriptor of the envelope. See summons.
 const envelopeKey = "SHMKIT_PROCS"
 
 // A heading is the beginning of an envelope. It is what two builds of a program
@@ -16,8 +15,9 @@ type heading struct {
 
 // An envelope is everything that a child is told. It travels in a sealed memfd
 // that the child inherits: unlike a pipe it takes any size without anybody
-// reading it, so Start never waits for the child, and unlike arguments and
-// environment nobody else can read it.
+// reading it, so Start never waits for the child. Unlike arguments and environment
+// it is not shown to those who look at the process, but for who may trace it; and
+// the programs that the child starts do not inherit it, see summons.
 type envelope struct {
 	Function      string
 	Name          string
@@ -28,10 +28,10 @@ type envelope struct {
 	ParentPID     int
 	ParentName    string
 
-	// Descriptors in the child; 0 is none.
+	// Descriptors in the child, after the user's extra files, which begin
+	// with 3; 0 is none.
 	Lifeline int // end of file: the parent is gone
 	Ready    int // pipe, closed by the child when the handles are open
-	Files    int // the user's extra files are 3 … 3+Files−1
 	Handles  []inherited
 
 	Args []byte

@@ -19,6 +19,14 @@ func WithoutPidfd() (restore func()) {
 	return func() { openPidfd = unix.PidfdOpen }
 }
 
+// WithholdOneByOne is what a child does with its descriptors on a kernel that
+// cannot treat them as one.
+func WithholdOneByOne(last string) {
+	closeRange = func(uint, uint, uint) error { return unix.ENOSYS }
+	withhold(last)
+	closeRange = unix.CloseRange
+}
+
 // ClaimBuild makes this process claim to run another file than it does.
 func ClaimBuild(id string) (restore func()) {
 	old := buildID

@@ -15,6 +15,25 @@ import (
 	"shmkit/shm/fault"
 )
 
+// withhold keeps all descriptors that were meant for this child from the programs
+// that it starts. The envelope, whose number value is, is the last of them.
+func withhold(value string) {
+	const most = 1 << 20 // the kernel gives no higher numbers unless it is told to
+	last, err := strconv.Atoi(value)
+	if err != nil || last < 3 {
+		return // runChild complains
+	}
+	if closeRange(3, uint(last), unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	for fd := 3; fd <= min(last, most); fd++ { // kernel before 5.11
+		unix.CloseOnExec(fd)
+	}
+}
+
+// closeRange is replaced by the test of the way without.
+var closeRange = unix.CloseRange
+
 // runChild is the life of a child. It does not return.
 func runChild(value string) {
 	fd, err := strconv.Atoi(value)
@@ -42,20 +61,10 @@ func runChild(value string) {
 	if fault.Enabled {
 		fault.Point("procs.init.opened")
 	}
-	// No program that this process starts shall inherit what was meant for it.
-	for fd := 3; fd < 3+e.Files; fd++ {
-		unix.CloseOnExec(fd)
-	}
-	for _, fd := range []int{e.Lifeline, r.fd, e.Ready} {
-		if fd > 0 {
-			unix.CloseOnExec(fd)
-		}
-	}
 	parent := &ParentProcess{name: e.ParentName, pid: e.ParentPID, done: make(chan struct{})}
 	me.Store(&identity{name: e.Name, daemon: e.Daemon, parent: parent, key: e.AuthKey, ready: e.Ready})
 	setProcessName(e.Name)
 	for _, h := range e.Handles {
-		unix.CloseOnExec(h.FD)
 		adoptHandle(h.ID, os.NewFile(uintptr(h.FD), "shared object"))
 	}
 	if fault.Enabled {

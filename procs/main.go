@@ -32,15 +32,20 @@ func Init() {
 	}
 }
 
-// summons is what made this process a child. It is taken out of the environment
-// before the packages of the program are initialized: what they may start is no
-// child of ours.
+// summons is what made this process a child. It is taken out of the environment,
+// and the descriptors that came with it are kept from programs that this process
+// may start, while this package is initialized, hence before every package that
+// imports it. Packages that know nothing of this one may be initialized earlier:
+// a program that one of those starts at that time inherits all, and takes itself
+// for the child if it is this program.
 var summons = func() (s struct {
 	value   string
 	isChild bool
 }) {
-	s.value, s.isChild = os.LookupEnv(envelopeKey)
-	os.Unsetenv(envelopeKey)
+	if s.value, s.isChild = os.LookupEnv(envelopeKey); s.isChild {
+		os.Unsetenv(envelopeKey)
+		withhold(s.value)
+	}
 	return s
 }()
 

@@ -3,6 +3,7 @@ package procs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shmkit/procs"
+	"shmkit/shm"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -149,6 +151,22 @@ var listDescriptors = procs.RegisterFunc("list descriptors", func(context.Contex
 	return string(out), err
 })
 
+// early is what a program inherits that a package starts while it is initialized,
+// long before Main or Init.
+var early = func() string {
+	if os.Getenv(earlyKey) == "" {
+		return ""
+	}
+	out, err := exec.Command("ls", "-l", "/proc/self/fd").Output()
+	return fmt.Sprintln(string(out), err)
+}()
+
+const earlyKey = "PROCS_TEST_EARLY"
+
+var listEarlyDescriptors = procs.RegisterFunc("list early descriptors", func(context.Context, *shm.Object[counter]) (string, error) {
+	return early, nil
+})
+
 func TestNothingLeaksIntoPrograms(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -172,12 +190,42 @@ func TestNothingLeaksIntoPrograms(t *testing.T) {
 		_, target, _ := strings.Cut(line, " -> ")
 		known[target] = true
 	}
-	for line := range strings.Lines(out) {
+	q := listEarlyDescriptors.Process(newCounter(t), procs.ExtraFiles(r), procs.Daemon(), procs.Env(earlyKey+"=1"))
+	start(t, q.Process)
+	atFirst, err := q.Result(t.Context())
+	if err != nil || !strings.HasSuffix(atFirst, "<nil>\n") {
+		t.Fatal(atFirst, err)
+	}
+	for line := range strings.Lines(out + atFirst) {
 		_, target, ok := strings.Cut(line, " -> ")
 		standard := strings.Contains(line, " 0 -> ") || strings.Contains(line, " 1 -> ") || strings.Contains(line, " 2 -> ")
 		if ok && !known[target] && !standard && !strings.HasPrefix(target, "/proc/") {
 			t.Errorf("inherited: %s", line)
 		}
+	}
+}
+
+// The same on kernels without close_range, of a process that is nothing else.
+func TestWithholdOneByOne(t *testing.T) {
+	out, err := program(t, "withholds").CombinedOutput()
+	if err != nil || string(out) != "true\n" {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
+func init() {
+	bare["withholds"] = func() {
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], 0); err != nil {
+			fmt.Println(err)
+		}
+		procs.WithholdOneByOne(itoa(max(ends[0], ends[1])))
+		kept := true
+		for _, fd := range ends {
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			kept = kept && err == nil && flags&unix.FD_CLOEXEC != 0
+		}
+		fmt.Println(kept)
 	}
 }
 

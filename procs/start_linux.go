@@ -115,7 +115,7 @@ func startChild(p *Process) (_ *child, err error) {
 		Function: p.function, Name: p.name,
 		Daemon: p.set.daemon, EndWithParent: p.set.endWithParent, Grace: p.set.grace, AuthKey: p.AuthKey(),
 		ParentPID: os.Getpid(), ParentName: self().name,
-		Files: len(p.set.extraFiles), Args: args,
+		Args: args,
 	}
 	e.Lifeline = l.lend(life)
 	if c.report, err = newReport(); err != nil {

@@ -24,6 +24,8 @@ func (p *Process) endedOnRequest() bool { return false }
 
 func (id *identity) handlesOpened() {}
 
+func withhold(string) {}
+
 func runChild(string) {}
 
 type signals struct {
