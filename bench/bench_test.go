@@ -40,16 +40,14 @@ func reportRow(b *testing.B, r matrix.Row, err error) {
 }
 
 func BenchmarkThroughput(b *testing.B) {
-	for _, shape := range [][2]int{{1, 1}, {2, 2}} {
-		for _, size := range []int{64, 4 << 10} {
-			for _, k := range rival.All() {
-				c := matrix.Base(k.Name)
-				c.Size, c.Producers, c.Consumers = size, shape[0], shape[1]
-				b.Run(fmt.Sprintf("impl=%s/size=%d/procs=%dx%d", k.Name, size, shape[0], shape[1]), func(b *testing.B) {
-					r, err := matrix.Once(b.Context(), c, b.N)
-					reportRow(b, r, err)
-				})
-			}
+	for _, at := range []struct{ size, n int }{{64, 1}, {64, 2}, {4 << 10, 1}} {
+		for _, k := range rival.All() {
+			c := matrix.Base(k.Name)
+			c.Size, c.Producers, c.Consumers = at.size, at.n, at.n
+			b.Run(fmt.Sprintf("impl=%s/size=%d/procs=%dx%d", k.Name, at.size, at.n, at.n), func(b *testing.B) {
+				r, err := matrix.Once(b.Context(), c, b.N)
+				reportRow(b, r, err)
+			})
 		}
 	}
 }
