@@ -205,7 +205,9 @@ func (r *ByteRing) CloseSend() error { return r.core().closeSend() }
 
 // Close lets go of the ring in this process, and with its last handle of the
 // roles it has there. Calls of this process that wait return shm.ErrClosed then.
-// Everybody else goes on. It may be called again.
+// Everybody else goes on. It may be called again. Where the process has the segment
+// in other ways too (a handle of package shm) a role that no call was using is given
+// up only by the next call, or when the handle has been collected.
 func (r *ByteRing) Close() error { return r.closed.close(r.c) }
 
 // Segment returns the segment that the ring lives in.

@@ -93,3 +93,21 @@ func PlainPublishing() bool { return !storeIsFence && membarrierAllowed() }
 
 // DescribeRing returns what the kind of the ring says of it, to people.
 func DescribeRing[T any](r *Ring[T]) string { return r.c.describe() }
+
+// FenceInStore makes this process behave as a build whose publishing store is a
+// fence: one with -race or purego.
+func FenceInStore(on bool) { fences.inStore.Store(on) }
+
+// RingRolesPlain returns whether producer and consumer have said that they publish
+// by plain stores.
+func RingRolesPlain[T any](r *Ring[T]) (producer, consumer bool) {
+	return r.c.ctl.producer.Load()&rolePlain != 0, r.c.ctl.consumer.Load()&rolePlain != 0
+}
+
+// PretendPlainProducer makes the producer's role say so.
+func PretendPlainProducer[T any](r *Ring[T]) { r.c.ctl.producer.Or(rolePlain) }
+
+// RingAsksForFences reports whether both sides of r execute fences of their own.
+func RingAsksForFences[T any](r *Ring[T]) bool {
+	return r.c.ctl.sendState.Load()&ringFence != 0 && r.c.ctl.recvState.Load()&ringFence != 0
+}

@@ -1,6 +1,7 @@
 package mpqueue
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -27,7 +28,8 @@ import (
 type ringCore struct {
 	seg *shm.Segment
 	ringMemory
-	refs int // handles; guarded by rings
+	refs  int        // handles; guarded by rings
+	roles *ringHolds // the roles of this process
 
 	_   [64]byte
 	in  ringSide // the producer's, if this process is it
@@ -38,12 +40,12 @@ type ringCore struct {
 
 // ringSide is one side's private view. One goroutine at a time uses it.
 type ringSide struct {
-	next  uint64 // the position of this side
-	limit uint64 // how far it may go without looking at the other side's
-	until uint64 // where the last reservation, or Peek, ends; see held
-	mark  uint64 // the position when it last looked at the other side's
-	lag   int    // pauses before it looks, see standBack
-	mine  bool   // this process has the role
+	next  uint64       // the position of this side
+	limit uint64       // how far it may go without looking at the other side's
+	until uint64       // where the last reservation, or Peek, ends; see held
+	mark  uint64       // the position when it last looked at the other side's
+	lag   int          // pauses before it looks, see standBack
+	mine  *atomic.Bool // this process has the role; in ringHolds
 	mode  atomic.Uint32
 
 	waiting atomic.Bool    // a goroutine is in await
@@ -100,6 +102,7 @@ func ringIn(s *shm.Segment, stride uint64) (*ringCore, error) {
 	}
 	c := newRingCore(s, g)
 	rings.byID[s.ID()] = c
+	runtime.AddCleanup(c, (*ringHolds).giveUp, c.roles) // see release
 	c.announceStay()
 	rings.Unlock()
 	c.prepareFences()
@@ -111,12 +114,22 @@ func newRingCore(s *shm.Segment, g ringGeometry) *ringCore {
 	c.in.role, c.in.peer, c.in.word, c.in.why = &c.ctl.producer, &c.ctl.consumer, &c.ctl.notFull, ErrFull
 	c.out.role, c.out.peer, c.out.word, c.out.why = &c.ctl.consumer, &c.ctl.producer, &c.ctl.notEmpty, ErrEmpty
 	c.in.other, c.out.other = c.out.word, c.in.word
+	c.roles = &ringHolds{seg: s, ctl: c.ctl}
+	c.in.mine, c.out.mine = &c.roles.in, &c.roles.out
 	c.in.spin.init()
 	c.out.spin.init()
 	return c
 }
 
 // release lets one handle go; with the last one this process gives up its roles.
+//
+// If that detaches the process from the segment, its sweep frees them. But the
+// segment may have other handles: of package shm, or on their way to a process that
+// is being started. A call that puts or gets may be running, and has counted itself
+// nowhere; to give the role to others while it is about to move the position is
+// not possible. So the role is given up by who has it: a call that waits is woken,
+// and one that comes, or comes back, finds the side shut, and gives it up; at the
+// latest the collector does, when no goroutine can have a call of it.
 func (c *ringCore) release() error {
 	rings.Lock()
 	if c.refs--; c.refs > 0 {
@@ -129,7 +142,20 @@ func (c *ringCore) release() error {
 	c.out.mode.Or(sideShut)
 	c.announceLeave()
 	rings.Unlock()
+	signalAll(&c.ctl.notEmpty) // our own sleepers; those of others look again
+	signalAll(&c.ctl.notFull)
 	return c.seg.Close()
+}
+
+// isShut reports whether this process has closed the ring.
+func (c *ringCore) isShut(s *ringSide) bool {
+	return s.mode.Load()&sideShut != 0 || c.seg.Closed()
+}
+
+// leaveShut is the end of a call of side s that has found it shut.
+func (c *ringCore) leaveShut(s *ringSide) error {
+	c.roles.giveUpOne(s.role, s.mine)
+	return shm.ErrClosed
 }
 
 // room sees to it that n places are free for the producer, n at most capacity,

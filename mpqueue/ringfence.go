@@ -46,19 +46,21 @@ import (
 //
 // Where the processor's release store followed by a load is in order anyway
 // (arm64), or in programs built with -race or purego, shm.StoreRelease is the
-// fence, and there is nothing to do.
+// fence: the process does not register, and never sets the bit plain. It looks at
+// the bit of the other side all the same, which may be another build of the program.
 
 // fences is what this process knows of membarrier.
 var fences struct {
 	once       sync.Once
 	registered atomic.Bool
 	lacking    atomic.Bool // set by tests: behave as if the call were forbidden
+	inStore    atomic.Bool // set by tests: behave as a build whose store is a fence
 }
 
 // prepareFences begins the registration of this process, or does without.
 func (c *ringCore) prepareFences() {
-	if storeIsFence {
-		return
+	if storesFence() {
+		return // and when it meets a side that publishes plainly, see fenceFor
 	}
 	if !membarrierAllowed() {
 		c.askForFences()
@@ -78,16 +80,20 @@ func registerInBackground() {
 	})
 }
 
-// canPublishPlain reports whether a store without a fence will do.
-func canPublishPlain() bool { return storeIsFence || fences.registered.Load() }
+// storesFence reports whether the publishing store of this process is a fence.
+func storesFence() bool { return storeIsFence || fences.inStore.Load() }
+
+// canPublishPlain reports whether shm.StoreRelease will do.
+func canPublishPlain() bool { return storesFence() || fences.registered.Load() }
 
 func membarrierAllowed() bool { return !fences.lacking.Load() && hasMembarrier() }
 
 // fenceFor lies between the setting of a flag by side s and its look at what the
-// other side published.
+// other side published. It is for the store of the other side, however this process
+// publishes.
 func (c *ringCore) fenceFor(s *ringSide) {
 	switch {
-	case storeIsFence || s.peer.Load()&rolePlain == 0:
+	case s.peer.Load()&rolePlain == 0:
 	case c.ctl.recvState.Load()&ringFence != 0:
 	case membarrierAllowed() && membarrier():
 	default:

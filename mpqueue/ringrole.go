@@ -12,7 +12,7 @@ import (
 // A role is the right to be the producer, or the consumer, of a ring. Its word:
 //
 //	bit    name       meaning                       set by                 cleared by
-//	28..0  token      who has the role, or had it   its claim (CAS)        leaving in order; the next claim
+//	28..0  token      who has the role, or had it   its claim (CAS)        leaving in order (CAS); the next claim
 //	30     plain      publishes without a fence     the holder             the next claim
 //	31     abandoned  the holder died               the sweep              the next claim
 //
@@ -84,7 +84,8 @@ func (c *ringCore) takeOver(s *ringSide) error {
 			s.next++
 		}
 	}
-	s.limit, s.until, s.mark, s.mine = s.next, s.next, s.next, true
+	s.limit, s.until, s.mark = s.next, s.next, s.next
+	s.mine.Store(true)
 	s.mode.And(^uint32(sidePlain))
 	rouse(s.word) // from a wake that was given to the last holder, and died with it
 	wake(s.other) // which it had perhaps not got to

@@ -18,7 +18,7 @@ func (c *ringCore) publish(p, n uint64) error {
 	case m == sidePlain:
 		shm.StoreRelease(&c.ctl.write, p+n)
 	case m&sideShut != 0:
-		return shm.ErrClosed
+		return c.leaveShut(&c.in)
 	default:
 		c.ctl.write.Store(p + n)
 		c.goPlain(&c.in)
@@ -39,7 +39,7 @@ func (c *ringCore) take(p, n uint64) error {
 	case m == sidePlain:
 		shm.StoreRelease(&c.ctl.read, p+n)
 	case m&sideShut != 0:
-		return shm.ErrClosed
+		return c.leaveShut(&c.out)
 	default:
 		c.ctl.read.Store(p + n)
 		c.goPlain(&c.out)

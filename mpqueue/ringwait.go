@@ -111,13 +111,13 @@ func (c *ringCore) await(ctx context.Context, s *ringSide, n uint64) error {
 		panic("mpqueue: two goroutines at one side of a ring")
 	}
 	defer s.waiting.Store(false)
-	if c.seg.Closed() {
-		return shm.ErrClosed
-	}
-	if !s.mine {
+	if !s.mine.Load() && !c.isShut(s) {
 		if err := c.claim(ctx, s); err != nil {
 			return err
 		}
+	}
+	if c.isShut(s) {
+		return c.leaveShut(s)
 	}
 	c.goPlain(s)
 	if ctx != noWait && s.limit-s.next < n && shm.CanSpin() {
@@ -157,7 +157,9 @@ func (c *ringCore) lastLook(s *ringSide, n uint64, why error) error {
 // goPlain makes side s publish by plain stores as soon as that is right.
 func (c *ringCore) goPlain(s *ringSide) {
 	if s.mode.Load() == 0 && canPublishPlain() {
-		s.role.Or(rolePlain) // before the first plain store; pairs with the load in fenceFor
+		if !storesFence() {
+			s.role.Or(rolePlain) // before the first plain store; pairs with the load in fenceFor
+		}
 		s.mode.Or(sidePlain)
 	}
 }
@@ -231,6 +233,9 @@ func (c *ringCore) sleep(ctx context.Context, s *ringSide, n uint64) error {
 		if lost != 0 {
 			s.told = lost
 			return ErrAbandoned
+		}
+		if c.isShut(s) { // pairs with the signals in release
+			return c.leaveShut(s)
 		}
 		peer := livingHolder(s.peer.Load())
 		switch c.seg.Sleep(ctx, s.word, v, peer) {
