@@ -27,7 +27,7 @@ func growTasks(o Options) []Task {
 		}})
 	}
 	for _, n := range pairs {
-		for _, impl := range []string{"mpqueue", "mpqueue-fixed", "pipequeue", "bufpipe", "seqpacket", "channel"} {
+		for _, impl := range []string{"mpqueue", "mpqueue-fixed", "pipequeue", "bufpipe", "seqpacket", "channel", "channel-fixed"} {
 			add("grow-procs", impl, n, func(ctx context.Context, c Case) (Row, error) {
 				c.Producers, c.Consumers = n, n
 				return throughput(ctx, c, o.effort())
@@ -35,7 +35,7 @@ func growTasks(o Options) []Task {
 		}
 	}
 	for _, n := range capacities {
-		for _, impl := range []string{"mpqueue", "mpqueue-fixed", "eventfd", "channel"} {
+		for _, impl := range []string{"mpqueue", "mpqueue-fixed", "eventfd", "channel", "channel-fixed"} {
 			add("grow-capacity", impl, n, func(ctx context.Context, c Case) (Row, error) {
 				c.Capacity = n
 				return throughput(ctx, c, o.effort())

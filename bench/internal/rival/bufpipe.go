@@ -22,6 +22,9 @@ const bufferSize = 64 << 10
 //   - A receiver takes the lock of its end, reads as much as is there in one
 //     call, completes the last frame, and gives the lock back before anybody
 //     looks at the messages.
+//   - A message that fills the buffer is not copied into it: its head goes out
+//     with what is there, and the message behind it, under the same lock.
+//   - Nothing is allocated for a message.
 //   - An end that one process has to itself needs no lock and takes none.
 //   - What is in a sender's buffer is nowhere else: a message that Send
 //     returned for is lost with its process. That is what buffering means.
@@ -48,18 +51,34 @@ func openBufSender(e Ends, files []*os.File) (Sender, error) {
 	if e.Spec.Producers > 1 {
 		s.lock = &e.Locks.Value().Send
 	}
-	s.w = bufio.NewWriterSize(s.file, max(bufferSize, headSize+e.Spec.MaxMessage))
+	s.w = bufio.NewWriterSize(s.file, bufferSize)
 	return s, nil
 }
 
 func (s *bufSender) Send(_ context.Context, p []byte) error {
+	if headSize+len(p) > bufferSize {
+		return s.sendLong(p)
+	}
 	if s.w.Available() < headSize+len(p) {
 		if err := s.Flush(); err != nil {
 			return err
 		}
 	}
-	s.w.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(p)))) // There is room for both.
+	s.w.Write(binary.LittleEndian.AppendUint32(s.w.AvailableBuffer(), uint32(len(p)))) // There is room for both.
 	_, err := s.w.Write(p)
+	return err
+}
+
+func (s *bufSender) sendLong(p []byte) error {
+	if err := lockEnd(s.lock); err != nil {
+		return err
+	}
+	defer unlockEnd(s.lock)
+	s.w.Write(binary.LittleEndian.AppendUint32(s.w.AvailableBuffer(), uint32(len(p))))
+	if err := s.w.Flush(); err != nil { // It would say what Write had to say.
+		return err
+	}
+	_, err := s.file.Write(p)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"time"
 
 	"shmkit/shm"
 )
@@ -19,7 +20,15 @@ type ring struct {
 	at     uint64      // this end's index
 	other  uint64      // the other's, when we last looked
 	files  [2]*os.File // that the consumer sleeps on, that the producer sleeps on
+	mode   string
+	budget time.Duration // to look again before it sleeps
 }
+
+// An end looks again for so long; a sleep and a wake cost more than the least.
+const (
+	lookLeast = 5 * time.Microsecond
+	lookMost  = 20 * time.Microsecond
+)
 
 func openRing(e Ends, files []*os.File) (*ring, error) {
 	head, err := shm.At[ringHead](e.Ring, 0)
@@ -27,7 +36,10 @@ func openRing(e Ends, files []*os.File) (*ring, error) {
 		return nil, err
 	}
 	slots, stride := ringSlots(e.Spec)
-	return &ring{head: head, data: e.Ring.Data()[ringStart:], slots: uint64(slots), stride: stride, files: [2]*os.File(files)}, nil
+	return &ring{
+		head: head, data: e.Ring.Data()[ringStart:], slots: uint64(slots), stride: stride, files: [2]*os.File(files),
+		mode: e.Spec.Mode, budget: lookLeast,
+	}, nil
 }
 
 func (r *ring) slot() []byte {
@@ -35,9 +47,12 @@ func (r *ring) slot() []byte {
 	return r.data[i : i+r.stride]
 }
 
-func (r *ring) Send(_ context.Context, p []byte) error {
-	if err := r.await(1, func() bool { r.other = r.head.head.Load(); return r.at-r.other < r.slots }); err != nil {
-		return err
+func (r *ring) Send(ctx context.Context, p []byte) error {
+	if r.at-r.other >= r.slots {
+		err := r.await(ctx, 1, func() bool { r.other = r.head.head.Load(); return r.at-r.other < r.slots })
+		if err != nil {
+			return err
+		}
 	}
 	s := r.slot()
 	binary.LittleEndian.PutUint64(s, uint64(len(p)))
@@ -50,10 +65,10 @@ func (r *ring) Send(_ context.Context, p []byte) error {
 	return nil
 }
 
-func (r *ring) Recv(context.Context) ([]byte, error) {
+func (r *ring) Recv(ctx context.Context) ([]byte, error) {
 	if r.other == r.at {
 		closed := false
-		err := r.await(0, func() bool {
+		err := r.await(ctx, 0, func() bool {
 			closed = r.head.closed.Load() != 0 // Before the index: what was sent comes first.
 			r.other = r.head.tail.Load()
 			return r.other != r.at || closed
@@ -79,11 +94,12 @@ func (r *ring) Done() error {
 }
 
 // await returns when ready says so; end 0 is the consumer's.
-func (r *ring) await(end int, ready func() bool) error {
-	for range looks {
-		if ready() {
-			return nil
-		}
+func (r *ring) await(ctx context.Context, end int, ready func() bool) error {
+	if ready() || r.mode != Block && r.look(ctx, ready) {
+		return nil
+	}
+	if r.mode == Spin {
+		return ctx.Err()
 	}
 	var b [8]byte
 	for {
@@ -94,6 +110,29 @@ func (r *ring) await(end int, ready func() bool) error {
 		}
 		if _, err := r.files[end].Read(b[:]); err != nil {
 			return err
+		}
+	}
+}
+
+// look looks again for a while; in the mode Spin until ctx ends.
+func (r *ring) look(ctx context.Context, ready func() bool) bool {
+	if !shm.CanSpin() && r.mode != Spin {
+		return false
+	}
+	begin := time.Now()
+	for n := 1; ; n++ {
+		shm.Pause(min(n, 4))
+		switch {
+		case ready():
+			r.budget = min(2*r.budget, lookMost)
+			return true
+		case r.mode == Spin:
+			if n%1024 == 0 && ctx.Err() != nil {
+				return false
+			}
+		case time.Since(begin) > r.budget:
+			r.budget = max(r.budget/2, lookLeast)
+			return false
 		}
 	}
 }

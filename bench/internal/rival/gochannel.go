@@ -10,7 +10,7 @@ import (
 // GoChannel is a buffered Go channel inside one process: no rival among
 // processes, but the limit of convenience. The choices: each message is copied
 // into a buffer of its own, since its receiver keeps it until Done; buffers
-// are used again through a sync.Pool.
+// are used again through a sync.Pool. GoFixed needs none of that.
 func GoChannel() Kind {
 	return Kind{
 		Name:      "channel",
@@ -27,8 +27,8 @@ func GoChannel() Kind {
 				Close:     func() error { return nil },
 			}, nil
 		},
-		Sender:   func(e Ends, _ []*os.File) (Sender, error) { return e.local, nil },
-		Receiver: func(e Ends, _ []*os.File) (Receiver, error) { return &goReceiver{c: e.local}, nil },
+		Sender:   func(e Ends, _ []*os.File) (Sender, error) { return e.local.sender(), nil },
+		Receiver: func(e Ends, _ []*os.File) (Receiver, error) { return e.local.receiver(), nil },
 	}
 }
 
@@ -36,6 +36,9 @@ type goChannel struct {
 	ch   chan *[]byte
 	pool sync.Pool
 }
+
+func (c *goChannel) sender() Sender     { return c }
+func (c *goChannel) receiver() Receiver { return &goReceiver{c: c} }
 
 func (c *goChannel) Send(ctx context.Context, p []byte) error {
 	b := c.pool.Get().(*[]byte)

@@ -77,7 +77,13 @@ type Ends struct {
 	Fixed Fixed
 	Rings Rings
 	Ring  *shm.Segment
-	local *goChannel // cannot leave the process
+	local endMaker // of a kind that cannot leave the process
+}
+
+// An endMaker opens the ends of a channel that cannot leave its process.
+type endMaker interface {
+	sender() Sender
+	receiver() Receiver
 }
 
 // A Sender is one process's sending end. It belongs to one goroutine.
@@ -116,7 +122,7 @@ func (plain) Redelivered() bool { return false }
 
 // All lists every kind, this module's own first.
 func All() []Kind {
-	return []Kind{MPQueue(), MPFixed(), MPRing(), PipeQueue(), BufPipe(), Pipe(), UnixStream(), SeqPacket(), PosixMQ(), TCP(), EventFD(), GoChannel()}
+	return []Kind{MPQueue(), MPFixed(), MPRing(), PipeQueue(), BufPipe(), Pipe(), UnixStream(), SeqPacket(), PosixMQ(), TCP(), EventFD(), GoChannel(), GoFixed()}
 }
 
 // Find returns the kind of that name.

@@ -2,11 +2,9 @@ package rival
 
 import (
 	"context"
-	"errors"
 	"os"
 
 	"shmkit/mpqueue"
-	"shmkit/shm"
 )
 
 // MPQueue is this module's queue in its plain form: Put on one side, Receive
@@ -137,17 +135,3 @@ func (r *mpReceiver) Done() error {
 func (r *mpReceiver) Redelivered() bool { return r.held && r.item.Redelivered() }
 
 func (r *mpReceiver) Close() error { return r.q.Close() }
-
-// spin tries until it works, and never sleeps.
-func spin(ctx context.Context, try func() error) error {
-	for n := 1; ; n++ {
-		err := try()
-		if !errors.Is(err, mpqueue.ErrEmpty) && !errors.Is(err, mpqueue.ErrFull) && !errors.Is(err, mpqueue.ErrBusy) {
-			return err
-		}
-		shm.Pause(4)
-		if n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-}

@@ -151,8 +151,8 @@ func TestKinds(t *testing.T) {
 
 // TestFixedLength does the same with those that have messages of one length only.
 func TestFixedLength(t *testing.T) {
-	for _, k := range []rival.Kind{rival.MPFixed(), rival.MPRing()} {
-		for _, mode := range k.Modes {
+	for _, k := range []rival.Kind{rival.MPFixed(), rival.MPRing(), rival.EventFD(), rival.GoFixed()} {
+		for _, mode := range append(k.Modes, "") {
 			for _, size := range []int{64, 1024} {
 				t.Run(fmt.Sprintf("%s/%s/%d", k.Name, mode, size), func(t *testing.T) {
 					spec := rival.Spec{MaxMessage: size, Capacity: 8, Producers: 1, Consumers: 1, Mode: mode}
@@ -163,6 +163,46 @@ func TestFixedLength(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestBufferedSend holds that a buffered pipe allocates nothing for a message,
+// and does not copy a long one into its buffer: that then stays as it is.
+func TestBufferedSend(t *testing.T) {
+	procstest.Watchdog(t, 30*time.Second)
+	k := rival.BufPipe()
+	spec := rival.Spec{MaxMessage: 1 << 20, Varied: true, Producers: 1, Consumers: 1}
+	c, err := k.Make(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := k.Sender(c.Ends, c.SendFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan int64)
+	go func() {
+		n, _ := io.Copy(io.Discard, c.ReceiveFiles[0])
+		drained <- n
+	}()
+	sent := int64(0)
+	for _, size := range []int{8, 64, 1000, 1 << 20} {
+		p := make([]byte, size)
+		if n := testing.AllocsPerRun(1000, func() {
+			sent += int64(4 + size)
+			if err := s.Send(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+		}); n >= 0.5 {
+			t.Errorf("%g allocations for a message of %d bytes", n, size)
+		}
+	}
+	if err := errors.Join(s.Close(), c.CloseSend(t.Context())); err != nil {
+		t.Log(err) // The file is the same one.
+	}
+	if n := <-drained; n != sent {
+		t.Errorf("%d bytes arrived of %d", n, sent)
 	}
 }
 
