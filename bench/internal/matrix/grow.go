@@ -3,7 +3,6 @@ package matrix
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"shmkit/bench/internal/rival"
 )
@@ -77,14 +76,10 @@ func growTasks(o Options) []Task {
 
 // growth finds the count that fills the time, and repeats.
 func growth(c Case, e Effort, count int, once func(count int) (sample, error)) (Row, error) {
-	for range 2 {
-		s, err := once(count)
-		if err != nil {
-			return Row{}, err
-		}
-		count = max(1, int(min(1e8, float64(s.messages)*float64(e.Time)/float64(max(s.time, time.Microsecond)))))
+	count, err := calibrate(count, mostMessages, e.Time, once)
+	if err != nil {
+		return Row{}, err
 	}
-	count = min(count, mostMessages)
 	var samples []sample
 	for range e.Repeats {
 		s, err := once(count)

@@ -101,21 +101,29 @@ func pythonThroughput(ctx context.Context, c Case, e Effort) (Row, error) {
 		return skipped(c, why), nil
 	}
 	c.Mode = "block"
-	a := pythonArgs{What: c.Impl, Size: c.Size, Producers: c.Producers, Consumers: c.Consumers, Count: 200, Capacity: c.Capacity}
+	a := pythonArgs{What: c.Impl, Size: c.Size, Producers: c.Producers, Consumers: c.Consumers, Capacity: c.Capacity}
 	var samples []sample
-	for n := range e.Repeats + 1 {
+	once := func(count int) (sample, error) {
+		a.Count = count
 		ans, err := python(ctx, a)
 		if err != nil {
-			return Row{}, err
+			return sample{}, err
 		}
 		if want := a.Count * a.Producers; ans.Messages != want {
-			return Row{}, fmt.Errorf("%v: %d messages arrived, not %d", c, ans.Messages, want)
+			return sample{}, fmt.Errorf("%v: %d messages arrived, not %d", c, ans.Messages, want)
 		}
 		s := sample{time: time.Duration(ans.Seconds * 1e9), messages: ans.Messages, bytes: int64(ans.Messages * c.Size)}
 		s.used.CPU = int64(ans.CPU * 1e9)
-		if n == 0 { // That was to find out how long it takes.
-			a.Count = scaled(a.Count, s, c, e.Time)
-			continue
+		return s, nil
+	}
+	count, err := calibrate(16, mostMessages, e.Time, once)
+	if err != nil {
+		return Row{}, err
+	}
+	for range e.Repeats {
+		s, err := once(count)
+		if err != nil {
+			return Row{}, err
 		}
 		samples = append(samples, s)
 	}

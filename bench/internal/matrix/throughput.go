@@ -33,18 +33,11 @@ func throughput(ctx context.Context, c Case, e Effort) (Row, error) {
 	if c.Mode == "" {
 		c.Mode = defaultMode(k)
 	}
-	// Find out how many messages fill the time, by runs that warm up too.
-	count := 64
-	for range 4 {
-		s, err := run(ctx, k, c, count, 0)
-		if err != nil {
-			return Row{}, err
-		}
-		if s.time > e.Time/4 {
-			count = scaled(count, s, c, e.Time)
-			break
-		}
-		count = scaled(count, s, c, min(e.Time, 16*max(s.time, 100*time.Microsecond)))
+	count, err := calibrate(firstCount, mostMessages/(c.Producers*c.Consumers), e.Time, func(count int) (sample, error) {
+		return run(ctx, k, c, count, 0)
+	})
+	if err != nil {
+		return Row{}, err
 	}
 	row := rowOf(c)
 	if e.Trace != 0 {
@@ -66,12 +59,6 @@ func throughput(ctx context.Context, c Case, e Effort) (Row, error) {
 	}
 	row.fill(samples)
 	return row, nil
-}
-
-// scaled is the count with which a run would take the wanted time.
-func scaled(count int, s sample, c Case, want time.Duration) int {
-	n := float64(count) * float64(want) / float64(max(s.time, time.Microsecond))
-	return max(1, int(min(n, mostMessages/float64(c.Producers*c.Consumers))))
 }
 
 // fill puts the median of the samples into the row.
