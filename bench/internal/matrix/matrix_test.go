@@ -13,7 +13,12 @@ import (
 	"shmkit/procs/procstest"
 )
 
-func TestMain(m *testing.M) { procstest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(Nothing) != "" {
+		return
+	}
+	procstest.Main(m)
+}
 
 var quick = Effort{Time: 3 * time.Millisecond, Repeats: 2}
 
@@ -215,6 +220,48 @@ func TestPython(t *testing.T) {
 		if r, err := pythonLatency(t.Context(), c, 50*time.Millisecond); err != nil || *r.P50 <= 0 {
 			t.Errorf("%v: %+v, %v", c, r, err)
 		}
+	}
+}
+
+// TestPythonStart holds that the rows do not depend on the way in which Python
+// starts processes unasked: from 3.14 on that is no fork any more.
+func TestPythonStart(t *testing.T) {
+	if pythonPath() == "" {
+		t.Skip("no python3 on this machine")
+	}
+	procstest.Watchdog(t, time.Minute)
+	defer func(s string) { pythonScript = s }(pythonScript)
+	pythonScript = "import multiprocessing\nmultiprocessing.set_start_method('forkserver')\n" + pythonScript
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c := Base("py-queue")
+	if r, err := pythonThroughput(ctx, c, quick); err != nil || !r.DeliveredOK {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := pythonLatency(ctx, c, 50*time.Millisecond); err != nil || *r.P50 <= 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := lockRow(ctx, "py-lock", 2, quick); err != nil || !r.DeliveredOK {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r, err := heirRow(ctx, "py-lock", 1, 100*time.Millisecond); err != nil || r.Outcome == "recovers" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestLaunch starts a process in every way.
+func TestLaunch(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	for _, impl := range launchKinds {
+		r, err := launchRow(t.Context(), impl, 5)
+		if err != nil {
+			t.Errorf("%s: %v", impl, err)
+			continue
+		}
+		if r.Skipped == "" && (*r.P50 <= 0 || r.Note == "") {
+			t.Errorf("%s: %+v", impl, r)
+		}
+		t.Log(Line(r))
 	}
 }
 
