@@ -298,6 +298,14 @@ func TestMatrix(t *testing.T) {
 	if err := again.Run(); err != nil {
 		t.Fatalf("%v: %s", err, again.stderr.String())
 	}
+	names, _ := filepath.Glob(filepath.Join(c.dir, "raw", "*.json"))
+	if len(names) != 1 {
+		t.Fatalf("results: %v", names)
+	}
+	raw, err := os.ReadFile(names[0])
+	if err != nil || !bytes.Contains(raw, []byte(`"args": "matrix -json -only base/impl=mpqueue,base/impl=bufpipe,size/impl=posixmq,pingpong/impl=mpqueue -quick"`)) {
+		t.Errorf("it does not say how it was made: %v\n%.1000s", err, raw)
+	}
 	if plots, _ := filepath.Glob(filepath.Join(c.dir, "raw", "plots", "*.svg")); len(plots) < 2 {
 		t.Errorf("plots: %v", plots)
 	}

@@ -21,7 +21,7 @@ var limitSource string
 
 const matrixUsage = `go run ./bench matrix measures every rival that is found on this machine, one axis at a time.
 
-  -quick       two minutes instead of forty
+  -quick       two minutes instead of some 25
   -time T      how long one repeat shall take (default 400ms; 25ms with -quick)
   -within T    begin nothing any more after so long; the results say what is missing
   -only NAMES  only what has one of these in its name, separated by commas
@@ -36,6 +36,7 @@ type matrixOptions struct {
 	list, json, help bool
 	within           time.Duration // 0: no limit
 	out              string
+	args             string // as given, without -out: a folder of one machine tells nobody anything
 }
 
 func parseMatrix(args []string) (matrixOptions, error) {
@@ -56,6 +57,16 @@ func parseMatrix(args []string) (matrixOptions, error) {
 	} else if err != nil {
 		return o, fmt.Errorf("matrix: %w (go run ./bench matrix -h lists the flags)", err)
 	}
+	o.args = "matrix"
+	f.Visit(func(f *flag.Flag) {
+		switch {
+		case f.Name == "out":
+		case f.Value.String() == "true":
+			o.args += " -" + f.Name
+		default:
+			o.args += " -" + f.Name + " " + f.Value.String()
+		}
+	})
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("matrix: unknown argument %q (go run ./bench matrix -h lists the flags)", f.Arg(0))
 	}
@@ -91,7 +102,7 @@ func runMatrix(ctx context.Context, args []string) error {
 	bar := newProgress()
 	bar.steps = len(tasks)
 	defer bar.clear()
-	file := results.File{Machine: machine.Describe(), Quick: o.Quick, Only: o.Only, RepeatSeconds: o.Time.Seconds()}
+	file := results.File{Args: o.args, Machine: machine.Describe(), Quick: o.Quick, Only: o.Only, RepeatSeconds: o.Time.Seconds()}
 	begin, steal := time.Now(), machine.WatchSteal()
 	for _, t := range tasks {
 		if o.within > 0 && time.Since(begin) > o.within {

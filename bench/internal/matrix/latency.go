@@ -12,8 +12,9 @@ import (
 	"shmkit/shm"
 )
 
-// latency measures one journey.
-func latency(ctx context.Context, c Case, rate int, length time.Duration) (_ Row, err error) {
+// latency measures one journey, several times, length in all. Each percentile is
+// the median of those of the repeats; the worst is that of all of them.
+func latency(ctx context.Context, c Case, rate int, length time.Duration, repeats int) (Row, error) {
 	k, err := find(c.Impl)
 	if err != nil {
 		return Row{}, err
@@ -24,15 +25,61 @@ func latency(ctx context.Context, c Case, rate int, length time.Duration) (_ Row
 	if c.Mode == "" {
 		c.Mode = defaultMode(k)
 	}
+	var parts []Row
+	var reached []float64
+	sum := newHistogram()
+	for range repeats {
+		h, n, err := travel(ctx, k, c, rate, length/time.Duration(repeats))
+		if err != nil {
+			return Row{}, err
+		}
+		var part Row
+		h.put(&part)
+		parts, reached = append(parts, part), append(reached, n)
+		sum.Merge(h.Histogram)
+	}
+	r := rowOf(c)
+	sum.put(&r)
+	r.fold(parts)
+	if rate > 0 {
+		r.Rate, r.Reached = some(float64(rate)), some(median(reached))
+		if *r.Reached < 0.95*float64(rate) {
+			r.Note = "cannot keep up"
+		}
+	}
+	return r, nil
+}
+
+// fold puts the medians of the percentiles of several repeats into the row, and
+// how far they lie apart.
+func (r *Row) fold(parts []Row) {
+	of := func(get func(Row) *float64) (mid, least, most *float64) {
+		var v []float64
+		for _, p := range parts {
+			v = append(v, *get(p))
+		}
+		return some(median(v)), some(v[0]), some(v[len(v)-1])
+	}
+	r.P50, r.P50Min, r.P50Max = of(func(p Row) *float64 { return p.P50 })
+	r.P90, _, _ = of(func(p Row) *float64 { return p.P90 })
+	r.P99, r.P99Min, r.P99Max = of(func(p Row) *float64 { return p.P99 })
+	r.P999, _, _ = of(func(p Row) *float64 { return p.P999 })
+	_, _, r.Worst = of(func(p Row) *float64 { return p.Worst })
+	r.Repeats, r.DeliveredOK = len(parts), true
+}
+
+// travel measures once. reached is how many messages a second arrived, of an
+// open loop.
+func travel(ctx context.Context, k rival.Kind, c Case, rate int, length time.Duration) (h histogram, reached float64, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, length+endless, fmt.Errorf("%v: no end after %v", c, length+endless))
 	defer cancel()
 	j := journey{Case: c, Rate: rate, Time: length}
 	if j.Board, err = shm.New[board](shm.WithOwnSegment()); err != nil {
-		return Row{}, err
+		return h, 0, err
 	}
 	defer j.Board.Close()
 	if j.Counts, err = newShared(); err != nil {
-		return Row{}, err
+		return h, 0, err
 	}
 	defer j.Counts.Close()
 	crew := stage.NewCrew(ctx)
@@ -44,21 +91,12 @@ func latency(ctx context.Context, c Case, rate int, length time.Duration) (_ Row
 		crew.Fail(err)
 	}
 	if err := crew.Wait(); err != nil {
-		return Row{}, fmt.Errorf("%v: %w", c, err)
+		return h, 0, fmt.Errorf("%v: %w", c, err)
 	}
-	r := rowOf(c)
-	r.Repeats, r.DeliveredOK = 1, true
-	fetch(j.Counts).put(&r)
-	if rate > 0 {
-		r.Rate = some(float64(rate))
-		if d := j.Board.Value().Workers[1].Last.Load(); d > 0 {
-			r.Reached = some(float64(j.messages()-1) / time.Duration(d).Seconds())
-			if *r.Reached < 0.95*float64(rate) {
-				r.Note = "cannot keep up"
-			}
-		}
+	if d := j.Board.Value().Workers[1].Last.Load(); d > 0 {
+		reached = float64(j.messages()-1) / time.Duration(d).Seconds()
 	}
-	return r, nil
+	return fetch(j.Counts), reached, nil
 }
 
 // start makes the channels and the two processes, and sees them through.

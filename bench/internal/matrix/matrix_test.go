@@ -180,12 +180,12 @@ func TestLatency(t *testing.T) {
 		for _, rate := range []int{0, 20_000} {
 			c := Base(k.Name)
 			c.Axis = "latency"
-			r, err := latency(t.Context(), c, rate, 20*time.Millisecond)
+			r, err := latency(t.Context(), c, rate, 40*time.Millisecond, 2)
 			if err != nil {
 				t.Errorf("%v, %d/s: %v", c, rate, err)
 				continue
 			}
-			if *r.P50 <= 0 || *r.P99 < *r.P50 || *r.Worst < *r.P999 || len(r.Curve) < 5 || (r.Reached != nil) != (rate > 0) {
+			if *r.P50 <= 0 || *r.P99 < *r.P50 || *r.Worst < *r.P999 || r.Repeats != 2 || *r.P50Min > *r.P50 || *r.P50Max < *r.P50 || *r.P99Min > *r.P99Max || len(r.Curve) < 5 || (r.Reached != nil) != (rate > 0) {
 				t.Errorf("%v, %d/s: %+v", c, rate, r)
 			}
 		}
@@ -196,7 +196,7 @@ func TestLatency(t *testing.T) {
 // waits in front of it has waited too.
 func TestOpenLoop(t *testing.T) {
 	c := Base("pipe+stall")
-	r, err := latency(t.Context(), c, 10_000, 200*time.Millisecond)
+	r, err := latency(t.Context(), c, 10_000, 200*time.Millisecond, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestPython(t *testing.T) {
 		if r, err := pythonThroughput(t.Context(), c, quick); err != nil || !r.DeliveredOK || *r.NSPerMsg <= 0 {
 			t.Errorf("%v: %+v, %v", c, r, err)
 		}
-		if r, err := pythonLatency(t.Context(), c, 50*time.Millisecond); err != nil || *r.P50 <= 0 {
+		if r, err := pythonLatency(t.Context(), c, 50*time.Millisecond, 2); err != nil || *r.P50 <= 0 {
 			t.Errorf("%v: %+v, %v", c, r, err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestPythonStart(t *testing.T) {
 	if r, err := pythonThroughput(ctx, c, quick); err != nil || !r.DeliveredOK {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if r, err := pythonLatency(ctx, c, 50*time.Millisecond); err != nil || *r.P50 <= 0 {
+	if r, err := pythonLatency(ctx, c, 50*time.Millisecond, 1); err != nil || *r.P50 <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if r, err := lockRow(ctx, "py-lock", 2, quick); err != nil || !r.DeliveredOK {

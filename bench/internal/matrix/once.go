@@ -32,7 +32,7 @@ func Once(ctx context.Context, c Case, count int) (Row, error) {
 // PingPong sends a message there and back for the given time and returns the
 // row with its percentiles.
 func PingPong(ctx context.Context, c Case, length time.Duration) (Row, error) {
-	return latency(ctx, c, 0, length)
+	return latency(ctx, c, 0, length, 1)
 }
 
 // Hold lets so many processes take a lock of the kind "futexlock", "flock" or

@@ -144,7 +144,7 @@ func latencyTasks(o Options) []Task {
 			name += fmt.Sprintf("/rate=%d", rate)
 		}
 		tasks = append(tasks, Task{Name: name, Run: func(ctx context.Context) ([]Row, error) {
-			r, err := latency(ctx, c, rate, length)
+			r, err := latency(ctx, c, rate, length, o.effort().Repeats)
 			return []Row{r}, err
 		}})
 	}
@@ -161,7 +161,7 @@ func latencyTasks(o Options) []Task {
 	for _, impl := range pythons {
 		c := Base(impl)
 		c.Axis = "pingpong"
-		tasks = append(tasks, task(c, func(ctx context.Context) (Row, error) { return pythonLatency(ctx, c, length) }))
+		tasks = append(tasks, task(c, func(ctx context.Context) (Row, error) { return pythonLatency(ctx, c, length, o.effort().Repeats) }))
 	}
 	for _, rate := range rates {
 		for _, k := range rival.All() {

@@ -24,6 +24,11 @@ type Row struct {
 	DeliveredOK    bool     `json:"delivered_ok"`
 	Skipped        string   `json:"skipped,omitempty"` // why there are no numbers
 
+	P50Min *float64 `json:"p50_min_ns,omitempty"` // over the repeats
+	P50Max *float64 `json:"p50_max_ns,omitempty"`
+	P99Min *float64 `json:"p99_min_ns,omitempty"`
+	P99Max *float64 `json:"p99_max_ns,omitempty"`
+
 	P90     *float64   `json:"p90_ns,omitempty"`
 	P999    *float64   `json:"p999_ns,omitempty"`
 	Worst   *float64   `json:"max_ns,omitempty"`

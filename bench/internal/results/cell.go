@@ -57,6 +57,14 @@ func micro(v *float64) string {
 	return digits(&us)
 }
 
+// spread is a time and how far the repeats of its measurement lay apart.
+func spread(v, least, most *float64) string {
+	if least == nil || most == nil {
+		return micro(v)
+	}
+	return fmt.Sprintf("%s (%s–%s)", micro(v), micro(least), micro(most))
+}
+
 func short(v *float64) string {
 	if v == nil {
 		return "–"

@@ -16,6 +16,7 @@ import (
 
 // A File is what one run of the matrix has found out.
 type File struct {
+	Args    string       `json:"args,omitempty"` // of the command that made it: "matrix -time 150ms"
 	Machine machine.Info `json:"machine"`
 	Quick   bool         `json:"quick"`
 	Only    string       `json:"only,omitempty"`

@@ -31,6 +31,7 @@ func sample() *results.File {
 	grown := row("grow-queues", "mpqueue", 64.0, 500)
 	grown.X = some(16)
 	return &results.File{
+		Args:    "matrix -time 150ms",
 		Machine: machine.Info{CPU: "a CPU", CPUs: 8, OS: "linux", Arch: "amd64", Go: "go1.26", Date: "2026-01-02T03:04:05Z"},
 		Rows: []matrix.Row{row("base", "mpqueue", 64.0, 123), row("base", "posixmq", 64.0, 4567),
 			row("size", "mpqueue", 65536.0, 9999), row("size", "mpqueue", "mixed", 777), skipped, latency, crash, grown},
@@ -69,7 +70,7 @@ func TestTables(t *testing.T) {
 		"pingpong":    {"1.5", "25.0"},
 		"crash":       {"**hang**"},
 		"grow-queues": {"| 16 |", "500 ns"},
-		"machine":     {"a CPU, 8 CPUs", "2026-01-02"},
+		"machine":     {"a CPU, 8 CPUs", "2026-01-02", "`go run ./bench matrix -time 150ms`"},
 	} {
 		for _, w := range want {
 			if !strings.Contains(tables[name], w) {

@@ -137,11 +137,11 @@ func (f *File) latency(name string, rate float64) string {
 		if r.Mode == "spin" {
 			impl += ", spinning"
 		}
-		note := r.Note
-		if r.Reached != nil && note != "" {
-			note += fmt.Sprintf(": %s/s", plot.Number(*r.Reached))
+		note := ""
+		if r.Reached != nil && r.Note != "" {
+			note = fmt.Sprintf("%s: %s/s", r.Note, plot.Number(*r.Reached))
 		}
-		lines = append(lines, []string{impl, micro(r.P50), micro(r.P90), micro(r.P99), micro(r.P999), micro(r.Worst), note})
+		lines = append(lines, []string{impl, spread(r.P50, r.P50Min, r.P50Max), micro(r.P90), spread(r.P99, r.P99Min, r.P99Max), micro(r.P999), micro(r.Worst), note})
 	}
 	return markdown(lines)
 }
@@ -215,6 +215,9 @@ func (f *File) crash() string {
 
 func (f *File) machine() string {
 	s := fmt.Sprintf("%s. %s, GOMAXPROCS=%d, processes not pinned.", f.Machine, f.Machine.Date[:min(10, len(f.Machine.Date))], f.Machine.MaxProcs)
+	if f.Args != "" {
+		s += fmt.Sprintf(" Made by `go run ./bench %s`.", f.Args)
+	}
 	if f.Quick {
 		s += " A quick run: few and short repeats."
 	}

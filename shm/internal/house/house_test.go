@@ -77,9 +77,13 @@ func parse(path string, text []byte) (*source, error) {
 
 func sources(t *testing.T) (all []*source) {
 	t.Helper()
+	theirs := ignored(t) // such as the reader's own copy of the README's program
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		if d.IsDir() && filepath.Dir(path) == filepath.Clean(root) && theirs(d.Name()) {
+			return filepath.SkipDir
 		}
 		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "testdata") {
 			return filepath.SkipDir

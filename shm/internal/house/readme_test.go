@@ -45,7 +45,8 @@ func blocks(t *testing.T, file, language string) []string {
 }
 
 // TestReadmeProgram runs the program of the README, as it stands there, and
-// compares what it prints with what the README says.
+// compares what it prints with what the README says. It stands where the README
+// tells its readers to put it.
 func TestReadmeProgram(t *testing.T) {
 	programs := blocks(t, "README.md", "go")
 	if len(programs) != 1 {
@@ -61,7 +62,7 @@ func TestReadmeProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(abs, "procs/readme/main.go"): source}})
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(abs, "hello/main.go"): source}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestReadmeProgram(t *testing.T) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "run", "-overlay", file, "./procs/readme")
+	cmd := exec.Command("go", "run", "-overlay", file, "./hello")
 	cmd.Dir = abs
 	out, err := cmd.CombinedOutput()
 	if err != nil {
