@@ -27,6 +27,7 @@ type envelope struct {
 	AuthKey       []byte
 	ParentPID     int
 	ParentName    string
+	Spawner       int // thread of the parent by whose end the kernel signals ours; 0: it does not
 
 	// Descriptors in the child, after the user's extra files, which begin
 	// with 3; 0 is none.

@@ -143,17 +143,7 @@ func obey(e *envelope, cancel context.CancelCauseFunc, requests *signals, parent
 	for {
 		select {
 		case <-requests.ch:
-			// The parent-death signal may overtake the lifeline: the thread
-			// that sends it dies before the last descriptor is closed.
-			cause := ErrTerminated
-			if e.Daemon || e.EndWithParent {
-				select {
-				case <-parent.done:
-					cause = ErrParentDied
-				case <-time.After(2 * time.Millisecond):
-				}
-			}
-			cancel(cause)
+			cancel(e.causeOfRequest(parent))
 			family.ask()
 			go family.end(context.Background(), true)
 		case <-gone:

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // spawner starts the children that end with their parent, all from one thread.
@@ -15,17 +17,27 @@ import (
 // locked for ever and never ends, and it starts them all.
 // Children that the kernel does not bind are started by whoever asks.
 var spawner struct {
-	once  sync.Once
-	tasks chan func()
+	once   sync.Once
+	tasks  chan func()
+	thread int
+}
+
+// spawnerThread returns the thread that children are started from. It lives as
+// long as this process, and is not its first one: that number survives an exec.
+func spawnerThread() int {
+	spawner.once.Do(func() {
+		spawner.tasks = make(chan func())
+		thread := make(chan int)
+		go runSpawner(thread)
+		spawner.thread = <-thread
+	})
+	return spawner.thread
 }
 
 // onSpawner runs f on the spawner's thread and waits for it. A test replaces it
 // to show what happens otherwise.
 var onSpawner = func(f func()) {
-	spawner.once.Do(func() {
-		spawner.tasks = make(chan func())
-		go runSpawner(spawner.tasks)
-	})
+	spawnerThread()
 	done := make(chan struct{})
 	spawner.tasks <- func() {
 		defer close(done)
@@ -34,9 +46,18 @@ var onSpawner = func(f func()) {
 	<-done
 }
 
-func runSpawner(tasks chan func()) {
-	runtime.LockOSThread() // and never unlocked
-	for f := range tasks {
+func runSpawner(thread chan<- int) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// While this goroutine holds the first thread, another gets another.
+		next := make(chan int)
+		go runSpawner(next)
+		thread <- <-next
+		runtime.UnlockOSThread()
+		return
+	}
+	thread <- unix.Gettid()
+	for f := range spawner.tasks { // never closed: the thread stays locked
 		f()
 	}
 }

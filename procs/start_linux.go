@@ -117,6 +117,11 @@ func startChild(p *Process) (_ *child, err error) {
 		ParentPID: os.Getpid(), ParentName: self().name,
 		Args: args,
 	}
+	sys := &syscall.SysProcAttr{Setpgid: p.set.group}
+	if p.set.daemon || p.set.endWithParent {
+		sys.Pdeathsig = syscall.SIGTERM
+		e.Spawner = spawnerThread()
+	}
 	e.Lifeline = l.lend(life)
 	if c.report, err = newReport(); err != nil {
 		return nil, err
@@ -135,10 +140,6 @@ func startChild(p *Process) (_ *child, err error) {
 		fault.Point("procs.start.sealed")
 	}
 
-	sys := &syscall.SysProcAttr{Setpgid: p.set.group}
-	if p.set.daemon || p.set.endWithParent {
-		sys.Pdeathsig = syscall.SIGTERM
-	}
 	c.pid, err = forkExec(os.Args, &syscall.ProcAttr{
 		Dir: p.set.dir, Files: l.files, Sys: sys,
 		Env: environment(p.set.env, number),
