@@ -94,10 +94,7 @@ func (c *Conn) Poll(ctx context.Context) (bool, error) {
 		return false, c.fail("poll", err)
 	}
 	defer c.doors.leave()
-	err := c.in.waitTurn(ctx, c)
-	if err == nil {
-		err = c.in.waitData(ctx, c)
-	}
+	err := c.in.poll(ctx, c)
 	c.in.relay() // we have used up a wake and take nothing
 	switch {
 	case err == nil, err == io.EOF:

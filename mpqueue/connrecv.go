@@ -53,6 +53,28 @@ type halfMessage struct {
 	from  shm.Token
 }
 
+// keep notes the first got bytes of the message, b, for the next call. Copied are
+// only those that are in the memory given by the caller, where they had room: a large
+// message would take long.
+func (h *halfMessage) keep(given, b []byte, got int) {
+	switch {
+	case got == 0:
+	case cap(given) >= len(given)+got:
+		h.b = slices.Clone(b)
+	default:
+		h.b = b
+	}
+}
+
+// appendTo appends the bytes kept, and for a buffer that is empty and too small
+// replaces it by them.
+func (h *halfMessage) appendTo(buf []byte) []byte {
+	if len(buf) == 0 && cap(buf) < len(h.b) {
+		return h.b
+	}
+	return append(buf, h.b...)
+}
+
 // recvMessage appends a message to buf, of at most most bytes (negative: of any
 // size).
 func (w *way) recvMessage(ctx context.Context, c *Conn, buf []byte, most int) ([]byte, error) {
@@ -80,48 +102,94 @@ func (w *way) recvMessage(ctx context.Context, c *Conn, buf []byte, most int) ([
 // recvLocked does what recvMessage does, holding recv. again says that there was
 // nothing to be received.
 func (w *way) recvLocked(ctx context.Context, c *Conn, buf []byte, most int) (_ []byte, again bool, _ error) {
+	h, others := w.inTurn()
+	if others {
+		return buf, true, nil
+	}
+	if h != nil {
+		w.half = nil
+		b, err := w.recvRest(ctx, c, h, buf, most)
+		return b, false, err
+	}
+	p, ok, err := w.firstPart()
+	switch {
+	case err != nil:
+		w.skipAll()
+		return buf, false, err
+	case !ok:
+		return buf, true, nil
+	case most >= 0 && p.total > uint64(most):
+		return buf, false, &TooShortError{Size: int(p.total), Have: most}
+	case p.last():
+		n := len(buf)
+		buf = slices.Grow(buf, int(p.size()))[:n+int(p.size())]
+		w.copyOut(buf[n:], p.at)
+		w.advance(p.next)
+		return buf, false, nil
+	}
+	b, err := w.recvRest(ctx, c, &halfMessage{total: p.total, from: p.from()}, buf, most)
+	return b, false, err
+}
+
+// inTurn returns the message that this process is in the middle of, nil if there is
+// none, and whether it is the turn of another process, which lives. The turn of a
+// dead one ends here: its message went with it. The caller holds recv.
+func (w *way) inTurn() (h *halfMessage, others bool) {
 	if t := w.turn(); t != 0 {
 		self := w.pipe.seg.Self()
 		if t != self && !w.pipe.seg.Dead(t) {
-			return buf, true, nil
+			return nil, true
 		}
-		if h := w.half; t == self && h != nil {
-			w.half = nil
-			b, err := w.recvRest(ctx, c, h, buf, most)
-			return b, false, err
+		if t == self && w.half != nil {
+			return w.half, false
 		}
-		w.endTurn() // the message went with its receiver: the rest is passed over
+		w.endTurn()
 	}
 	w.half = nil
+	return nil, false
+}
+
+// firstPart returns the first part of the next message, if one is there; it passes
+// over the rest of messages whose receiver died. The caller holds recv, and it is
+// nobody's turn.
+func (w *way) firstPart() (p part, ok bool, err error) {
 	for {
 		r := w.ctl.read.Load()
 		have, err := w.there(r)
-		if err == nil && have == 0 {
-			return buf, true, nil
+		if err != nil || have == 0 {
+			return part{}, false, err
 		}
-		var p part
-		if err == nil {
-			shm.RaceAcquire(&w.ctl.write)
-			p, err = w.nextPart(r, have)
+		shm.RaceAcquire(&w.ctl.write)
+		if p, err = w.nextPart(r, have); err != nil || p.first() {
+			return p, err == nil, err
 		}
-		if err != nil {
-			w.skipAll()
-			return buf, false, err
+		w.advance(p.next)
+	}
+}
+
+// poll waits until there is something for recvMessage to return.
+func (w *way) poll(ctx context.Context, c *Conn) error {
+	for {
+		if err := w.waitTurn(ctx, c); err != nil {
+			return err
 		}
-		switch {
-		case !p.first(): // of a message whose receiver died
-			w.advance(p.next)
-		case most >= 0 && p.total > uint64(most):
-			return buf, false, &TooShortError{Size: int(p.total), Have: most}
-		case p.last():
-			n := len(buf)
-			buf = slices.Grow(buf, int(p.size()))[:n+int(p.size())]
-			w.copyOut(buf[n:], p.at)
-			w.advance(p.next)
-			return buf, false, nil
-		default:
-			b, err := w.recvRest(ctx, c, &halfMessage{total: p.total, from: p.from()}, buf, most)
-			return b, false, err
+		if err := w.waitData(ctx, c); err != nil {
+			return err
+		}
+		if err := w.lock(ctx, c, &w.ctl.recv, 0); errors.Is(err, ErrBusy) {
+			return nil // a message is there, and another receiver is at it
+		} else if err != nil {
+			return err
+		}
+		h, others := w.inTurn()
+		ok := h != nil
+		var err error // for the receiver to report
+		if !ok && !others {
+			_, ok, err = w.firstPart()
+		}
+		unlock(&w.ctl.recv)
+		if ok || err != nil {
+			return nil
 		}
 	}
 }
@@ -142,24 +210,33 @@ func (w *way) recvRest(ctx context.Context, c *Conn, h *halfMessage, buf []byte,
 		return buf, &TooShortError{Size: int(h.total), Have: most}
 	}
 	w.takeTurn()
-	before, got := len(buf), 0
+	// A context that is done already means one try: at what is there now.
+	until := w.ctl.read.Load()
+	if ctx.Err() != nil {
+		until = w.ctl.write.Load()
+	}
+	given, before, got := buf, len(buf), 0
 	for whole := false; !whole; got = len(buf) - before {
-		err := w.waitMore(ctx, c, h.from)
+		var err error
+		if int64(w.ctl.read.Load()-until) >= 0 {
+			err = w.over(ctx, pipeWait{conn: c, what: forMore, peer: h.from})
+		}
+		if err == nil {
+			err = w.waitMore(ctx, c, h.from)
+		}
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			w.endTurn()
-			return buf[:before], err
+			return given, err
 		case err != nil:
-			if got > 0 {
-				h.b = slices.Clone(buf[before:])
-			}
 			w.half = h
-			return buf[:before], err
+			h.keep(given, buf[before:], got)
+			return given, err
 		case got == 0:
-			buf = append(buf, h.b...)
+			buf = h.appendTo(buf)
 		}
 		if buf, whole, err = w.recvPart(h, buf, before); err != nil {
-			return buf[:before], err
+			return given, err
 		}
 	}
 	w.endTurn()

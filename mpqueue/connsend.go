@@ -86,7 +86,7 @@ func (w *way) sendParts(ctx context.Context, c *Conn, p uint64, b []byte) error 
 	flags, total := partHead(partFirst), uint64(len(b))
 	for len(b) > 0 {
 		n := min(uint64(len(b)), w.size/4-3*headSize)
-		if err := w.waitRoom(ctx, c, p, 3*headSize+align(n, 8)); err != nil {
+		if err := w.waitPart(ctx, c, p, 3*headSize+align(n, 8)); err != nil {
 			if flags&partFirst == 0 && !errors.Is(err, ErrCorrupt) {
 				w.fill(p, nil, 0, partLast|partCut)
 				w.publish(p + headSize)

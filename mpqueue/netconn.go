@@ -103,7 +103,7 @@ func (w *way) writeBytes(ctx context.Context, c *Conn, b []byte) (done int, err 
 		rest := uint64(len(b) - done)
 		// Not for each byte that is read: the writer sleeps until a part of
 		// some size has become free.
-		if err := w.waitRoom(ctx, c, p, min(rest, w.size/4)); err != nil {
+		if err := w.waitPart(ctx, c, p, min(rest, w.size/4)); err != nil {
 			return done, err
 		}
 		free, err := w.room(p, min(rest, w.size))

@@ -87,6 +87,24 @@ func (w *way) wait(ctx context.Context, s pipeWait) error {
 	return w.sleep(ctx, s)
 }
 
+// over returns why a call ends that could go on waiting, or moving parts, for s: its
+// context is done, or its Conn is being closed. Who always finds the next part ready
+// does not wait, and asks once for each part; else a message of many GiB would run to
+// its end whatever the context says.
+func (w *way) over(ctx context.Context, s pipeWait) error {
+	why := ctx.Err()
+	switch {
+	case s.conn.closing():
+		why = shm.ErrClosed
+	case why == nil:
+		return nil
+	}
+	if _, err := w.ready(&s); err != nil {
+		return err // that nothing will come is the better answer
+	}
+	return s.gaveUp(w, why)
+}
+
 // spin looks again while the other side is likely to be at work.
 func (w *way) spin(s *pipeWait) (ok bool, err error) {
 	if !shm.CanSpin() || planted.pipeNoSpin {
@@ -236,6 +254,14 @@ func (w *way) waitRoom(ctx context.Context, c *Conn, p, n uint64) error {
 		return err
 	}
 	return w.wait(ctx, pipeWait{conn: c, what: forRoom, p: p, n: n})
+}
+
+// waitPart is waitRoom for one of several parts.
+func (w *way) waitPart(ctx context.Context, c *Conn, p, n uint64) error {
+	if err := w.over(ctx, pipeWait{conn: c, what: forRoom, p: p, n: n}); err != nil {
+		return err
+	}
+	return w.waitRoom(ctx, c, p, n)
 }
 
 // waitMore waits for the next part of a message of peer. The caller holds recv.
