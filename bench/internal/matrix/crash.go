@@ -19,8 +19,11 @@ import (
 // The crash rows ask what a survivor sees when another process is killed with
 // -9 at the worst moment:
 //
-//	producer   in the middle of its message, while a consumer waits. Does what
-//	           the next producer sends arrive, and how long after the kill?
+//	producer   in the middle of sending: the queue's with a slot claimed, while
+//	           a consumer waits; the others blocked in a write, which they only
+//	           are while nobody reads, so there the consumer begins after the
+//	           kill. Does what the next producer sends arrive, and how long
+//	           after the kill?
 //	consumer   with a message in its hands. Does another consumer get it?
 //	holder     of a lock, while another process waits for it. Does it get it?
 //

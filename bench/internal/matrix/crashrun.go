@@ -22,7 +22,7 @@ func crashOnce(ctx context.Context, k rival.Kind, scene string, patience time.Du
 	}
 	defer p.Box.Close()
 	spec := rival.Spec{MaxMessage: 64, Varied: true, Capacity: 16, Producers: 2, Consumers: 2}
-	if scene == "producer" && k.Skip(rival.Spec{MaxMessage: bigMessage, Capacity: 16, Producers: 2, Consumers: 2}) == "" {
+	if scene == "producer" && carriesBig(k) {
 		spec.MaxMessage = bigMessage
 	}
 	ch, err := k.Make(spec)
@@ -96,10 +96,8 @@ func crashOnce(ctx context.Context, k rival.Kind, scene string, patience time.Du
 		return time.Duration(end - begin), "recovers", nil
 	case box.Wrong.Load() > 0 || ended(survivor):
 		return 0, "corrupt frame", nil
-	case scene == "consumer":
-		return 0, fmt.Sprintf("lost %d of %d", after-got, after), nil
 	default:
-		return 0, fmt.Sprintf("hang, %d of %d after %v", got, after, patience), nil
+		return 0, missing(scene, got, patience), nil
 	}
 }
 
@@ -127,11 +125,15 @@ func await(ctx context.Context, ready func() bool) bool {
 
 // crashRow repeats a crash and sums up.
 func crashRow(ctx context.Context, impl, scene string, times int, patience time.Duration) (Row, error) {
+	c := Case{Axis: "crash-" + scene, Impl: impl, Size: 64, Producers: 2, Consumers: 2, Batch: 1, Mode: rival.Block, Capacity: 16}
+	if impl == "py-queue" {
+		return pythonCrash(ctx, c, scene, patience)
+	}
 	k, err := find(impl)
 	if err != nil {
 		return Row{}, err
 	}
-	c := Case{Axis: "crash-" + scene, Impl: impl, Size: 64, Producers: 2, Consumers: 2, Batch: 1, Mode: defaultMode(k), Capacity: 16}
+	c.Mode = defaultMode(k)
 	if k.InProcess {
 		return skipped(c, "one process: it dies as a whole"), nil
 	}
@@ -151,7 +153,44 @@ func crashRow(ctx context.Context, impl, scene string, times int, patience time.
 			break // It does not get better, and each hang costs the watchdog's time.
 		}
 	}
-	return crashed(c, outcomes, took), nil
+	r := crashed(c, outcomes, took)
+	if scene == "producer" && k.Name != "mpqueue" && !carriesBig(k) {
+		r.Note = "killed as it waited for room: no message was under way"
+	}
+	return r, nil
+}
+
+// carriesBig says whether a sender of the kind can be in the middle of a message.
+func carriesBig(k rival.Kind) bool {
+	return k.Skip(rival.Spec{MaxMessage: bigMessage, Capacity: 16, Producers: 2, Consumers: 2}) == ""
+}
+
+// pythonCrash is crashRow for Python's queue. Once says it all: it never
+// recovers, and each hang costs the watchdog's time.
+func pythonCrash(ctx context.Context, c Case, scene string, patience time.Duration) (Row, error) {
+	if pythonPath() == "" {
+		return skipped(c, "no python3 on this machine"), nil
+	}
+	a, err := python(ctx, pythonArgs{What: "crash-queue", Scene: scene, Capacity: c.Capacity, Seconds: patience.Seconds()})
+	if err != nil {
+		return Row{}, err
+	}
+	var took []float64
+	outcome := missing(scene, int64(a.Messages), patience)
+	if a.Messages == after {
+		outcome, took = "recovers", []float64{a.Seconds * 1e9}
+	}
+	r := crashed(c, map[string]int{outcome: 1}, took)
+	r.Note = forked
+	return r, nil
+}
+
+// missing names what became of messages that did not arrive.
+func missing(scene string, got int64, patience time.Duration) string {
+	if scene == "consumer" {
+		return fmt.Sprintf("lost %d of %d", after-got, after)
+	}
+	return fmt.Sprintf("hang, %d of %d after %v", got, after, patience)
 }
 
 // crashed makes a row of what became of some crashes.

@@ -214,12 +214,16 @@ func crashTasks(o Options) []Task {
 		times, patience = 5, time.Second
 	}
 	var tasks []Task
+	impls := []string{}
+	for _, k := range rival.All() {
+		impls = append(impls, k.Name)
+	}
 	for _, scene := range []string{"producer", "consumer"} {
-		for _, k := range rival.All() {
+		for _, impl := range append(impls, "py-queue") {
 			tasks = append(tasks, Task{
-				Name: fmt.Sprintf("crash-%s/impl=%s", scene, k.Name),
+				Name: fmt.Sprintf("crash-%s/impl=%s", scene, impl),
 				Run: func(ctx context.Context) ([]Row, error) {
-					r, err := crashRow(ctx, k.Name, scene, times, patience)
+					r, err := crashRow(ctx, impl, scene, times, patience)
 					return []Row{r}, err
 				},
 			})

@@ -38,6 +38,7 @@ type pythonArgs struct {
 	Latency   bool    `json:"latency,omitempty"`
 	Seconds   float64 `json:"seconds"`
 	Method    string  `json:"method,omitempty"` // to start a process
+	Scene     string  `json:"scene,omitempty"`  // of a crash
 }
 
 // forked is the note of a row of python.py.

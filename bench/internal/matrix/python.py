@@ -218,9 +218,66 @@ def crash(a):
     return {"messages": int(got), "wrong": 0, "seconds": time.monotonic() - begin}
 
 
+def victim_of_queue(q, scene, ready):
+    start_child()
+    if scene == "consumer":
+        q.get()
+        ready.release()
+        time.sleep(100)  # With the message in its hands.
+    q.put(bytes(3 << 20))  # Its thread blocks in the middle of writing that.
+    ready.release()
+    time.sleep(100)
+
+
+def successor_in_queue(q, ready):
+    start_child()
+    for i in range(10):
+        q.put(i)
+    ready.release()
+    q.close()
+    q.join_thread()
+
+
+def survivor_of_queue(q, got):
+    start_child()
+    while True:
+        if isinstance(q.get(), int):
+            with got.get_lock():
+                got.value += 1
+
+
+def crash_queue(a):
+    """A producer is killed in the middle of a message, or a consumer with one in
+    its hands. How many of the ten messages of the next producer arrive?"""
+    q, ready, got = ctx.Queue(a["capacity"]), ctx.Semaphore(0), ctx.Value("i", 0)
+    start = lambda f, *args: (p := ctx.Process(target=f, args=args, daemon=True)).start() or p
+    victim = start(victim_of_queue, q, a["scene"], ready)
+    if a["scene"] == "producer":
+        ready.acquire()
+        time.sleep(0.1)  # By now it is in the middle.
+    others = [start(successor_in_queue, q, ready)]
+    ready.acquire()
+    if a["scene"] == "consumer":
+        ready.acquire()  # Both: the messages are sent, and the victim has the first.
+    else:
+        others.append(start(survivor_of_queue, q, got))
+    victim.kill()
+    victim.join()
+    begin = time.monotonic()
+    if a["scene"] == "consumer":
+        others.append(start(survivor_of_queue, q, got))
+    while got.value < 10 and time.monotonic() < begin + a["seconds"]:
+        time.sleep(0.001)
+    took = time.monotonic() - begin
+    for p in others:
+        p.kill()
+        p.join()
+    return {"messages": got.value, "wrong": 0, "seconds": took}
+
+
 def main():
     a = json.loads(sys.argv[1])
-    f = {"lock": lock, "process": process, "crash": crash}.get(a["what"])
+    f = {"lock": lock, "process": process, "crash": crash, "crash-queue": crash_queue}.get(a["what"])
     if f is None:
         f = pingpong if a.get("latency") else throughput
     print(json.dumps(f(a)))

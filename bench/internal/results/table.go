@@ -182,12 +182,16 @@ func (f *File) crash() string {
 		if r.Skipped != "" {
 			return "–"
 		}
+		text := "**" + r.Outcome + "**"
 		if r.DeliveredOK {
-			return fmt.Sprintf("recovers: %.1f ms (worst of %d: %.1f)", value(r.P50)/1e6, r.Repeats, value(r.Worst)/1e6)
+			text = fmt.Sprintf("recovers: %.1f ms (worst of %d: %.1f)", value(r.P50)/1e6, r.Repeats, value(r.Worst)/1e6)
 		}
-		return "**" + r.Outcome + "**"
+		if r.Note != "" {
+			text += "; " + r.Note
+		}
+		return text
 	}
-	lines := [][]string{{"killed with -9", "producer, in the middle of a message", "consumer, with a message in its hands"}}
+	lines := [][]string{{"killed with -9", "producer, in the middle of sending", "consumer, with a message in its hands"}}
 	consumers := map[string]matrix.Row{}
 	for _, r := range f.rows("crash-consumer") {
 		consumers[r.Impl] = r
