@@ -2,6 +2,8 @@ package procs_test
 
 import (
 	"context"
+	"encoding/gob"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -189,8 +191,8 @@ var notOpened = procs.Register("not-opened", func(ctx context.Context, _ letterb
 // it could use it, is gone: the other end does not wait for ever.
 func TestConnOfFailedProcess(t *testing.T) {
 	for what, options := range map[string][]procs.Option{
-		"it is killed":          nil,
-		"there is no directory": {procs.Dir("/no/such/directory")},
+		"it is killed":             nil,
+		"its environment is wrong": {procs.Env("A=\x00")},
 	} {
 		t.Run(what, func(t *testing.T) {
 			mine, theirs, err := mpqueue.Pipe()
@@ -199,11 +201,12 @@ func TestConnOfFailedProcess(t *testing.T) {
 			}
 			defer mine.Close()
 			p := notOpened.Process(letterbox{Conn: theirs}, options...)
-			if err := p.Start(); err == nil {
+			if err := p.Start(); (err == nil) != (options == nil) {
+				t.Fatalf("Start: %v", err)
+			}
+			if options == nil {
 				p.Kill()
 				p.Join(t.Context())
-			} else if _, dir := os.Stat("/no/such/directory"); dir == nil || options == nil {
-				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
@@ -211,5 +214,109 @@ func TestConnOfFailedProcess(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// What can be found missing before the arguments are given away leaves them here:
+// Start may be tried again.
+func TestConnOfSecondStart(t *testing.T) {
+	dir := t.TempDir() + "/later"
+	file, err := os.Create(t.TempDir() + "/file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	for what, c := range map[string]struct {
+		option procs.Option
+		want   error
+	}{
+		"no folder":     {procs.Dir(dir), os.ErrNotExist},
+		"not a folder":  {procs.Dir(file.Name()), syscall.ENOTDIR},
+		"a closed file": {procs.ExtraFiles(file), os.ErrClosed},
+		"closed input":  {procs.Stdin(file), os.ErrClosed},
+	} {
+		t.Run(what, func(t *testing.T) {
+			mine, theirs, err := mpqueue.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mine.Close()
+			p := answers.Process(theirs, c.option)
+			wantError(t, "Start", p.Start(), c.want)
+			if err := theirs.Send(t.Context(), "still here"); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := mine.Recv(t.Context()); v != "still here" || err != nil {
+				t.Errorf("Recv = %v, %v", v, err)
+			}
+			if what == "no folder" {
+				if err := os.Mkdir(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				start(t, p)
+				if v, err := mine.Recv(t.Context()); v != "hello" || err != nil {
+					t.Errorf("Recv = %v, %v", v, err)
+				}
+			} else {
+				theirs.Close()
+			}
+			if v, err := mine.Recv(t.Context()); err != io.EOF {
+				t.Errorf("Recv = %v, %v", v, err)
+			}
+		})
+	}
+}
+
+// answers sends one message into what it was given, however it is wrapped, closes
+// it, and waits for its end.
+var answers = procs.Register("answers", func(ctx context.Context, a any) error {
+	switch v := a.(type) {
+	case *mpqueue.Conn:
+		done := ctx.Done() // from here on it can be asked to end
+		err := errors.Join(v.Send(ctx, "hello"), v.Close())
+		<-done
+		return err
+	case []any:
+		return answerIn(ctx, v[0])
+	case map[string]any:
+		return answerIn(ctx, v["conn"])
+	}
+	return fmt.Errorf("got a %T", a)
+})
+
+var answerIn func(ctx context.Context, a any) error
+
+func init() {
+	gob.Register(&mpqueue.Conn{})
+	answerIn = func(ctx context.Context, a any) error { return answers.Process(a).Run(ctx) }
+}
+
+// The end of a pipe may stand in an interface: it is given away once.
+func TestConnInInterface(t *testing.T) {
+	for _, wrap := range []func(*mpqueue.Conn) any{
+		func(c *mpqueue.Conn) any { return c },
+		func(c *mpqueue.Conn) any { return []any{c} },
+		func(c *mpqueue.Conn) any { return map[string]any{"conn": []any{c}} },
+		func(c *mpqueue.Conn) any { return []any{c.Keep()} },
+	} {
+		mine, theirs, err := mpqueue.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := wrap(theirs)
+		p := start(t, answers.Process(a))
+		if v, err := mine.Recv(t.Context()); v != "hello" || err != nil {
+			t.Errorf("%T: Recv = %v, %v", a, v, err)
+		}
+		theirs.Close() // if it was kept
+		// No second grant holds the end for as long as the process lives.
+		if v, err := mine.Recv(t.Context()); err != io.EOF {
+			t.Errorf("%T: Recv = %v, %v", a, v, err)
+		}
+		p.Terminate()
+		if err := p.Join(t.Context()); err != nil {
+			t.Errorf("%T: %v", a, err)
+		}
+		mine.Close()
 	}
 }

@@ -65,7 +65,10 @@ func newProcess(e *entry, run func(context.Context) error, encode func() ([]byte
 // program. At most one Start succeeds. Errors: ErrNoMain, ErrStarted,
 // ErrClosed, ErrDaemonicChildren, ErrEnding; arguments that cannot be sent, with the path
 // of the field; what the kernel says. After an error no child is left behind,
-// and Start may be tried again.
+// and Start may be tried again; but the ends of pipes (mpqueue.Conn) in the
+// arguments are lost, unless Keep was called, if it failed after they had been
+// given away, which is the last that is done before the kernel is asked for a
+// process. A folder, a file or a descriptor that is missing is found before that.
 func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

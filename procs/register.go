@@ -25,7 +25,10 @@ type Function[A any] struct {
 //
 // A is any type whose value means something in another process: numbers,
 // strings, structs, slices, maps, pointers to such, and everything with a
-// binary, text or gob marshaler, among them the handles of shared objects.
+// binary, text or gob marshaler, among them the handles of shared objects. What
+// stands in an interface, such as an any, must be of a basic type, a []any or
+// map[string]any of such, or of a type that gob.Register was given: for a handle
+// that is its pointer, gob.Register(&mpqueue.Conn{}).
 // Register panics if name is empty or taken, and after Main or Init: the child
 // runs its function there and never comes to a later Register.
 func Register[A any](name string, f func(ctx context.Context, a A) error) *Function[A] {

@@ -76,8 +76,8 @@ func duplicate(f *os.File) (fd int, err error) {
 	var dupErr error
 	if err := conn.Control(func(from uintptr) {
 		fd, dupErr = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 3)
-	}); err != nil {
-		return -1, err
+	}); err != nil { // that of package poll, which is not os.ErrClosed
+		return -1, &os.PathError{Op: "dup", Path: f.Name(), Err: os.ErrClosed}
 	}
 	return fd, os.NewSyscallError("fcntl", dupErr)
 }
@@ -92,17 +92,11 @@ func startChild(p *Process) (_ *child, err error) {
 	l := &launch{}
 	defer func() { l.close(err != nil) }()
 
-	var args []byte
-	shared, ids, err := exportHandles(func() (err error) {
-		args, err = p.encode()
-		return err
-	})
-	if err != nil {
+	// Arguments may give something away when they are encoded, so all that can
+	// be refused before is looked at before.
+	if err := checkFolder(p.set.dir); err != nil {
 		return nil, err
 	}
-	c.exports = shared
-	l.undo = append(l.undo, func() { shared.Release() })
-
 	if err := l.standard(p, c); err != nil {
 		return nil, err
 	}
@@ -115,7 +109,6 @@ func startChild(p *Process) (_ *child, err error) {
 		Function: p.function, Name: p.name,
 		Daemon: p.set.daemon, EndWithParent: p.set.endWithParent, Grace: p.set.grace, AuthKey: p.AuthKey(),
 		ParentPID: os.Getpid(), ParentName: self().name,
-		Args: args,
 	}
 	sys := &syscall.SysProcAttr{Setpgid: p.set.group}
 	if p.set.daemon || p.set.endWithParent {
@@ -128,6 +121,16 @@ func startChild(p *Process) (_ *child, err error) {
 	}
 	l.undo = append(l.undo, c.report.close)
 	head := heading{Build: buildID(), Report: l.lend(c.report.fd)}
+
+	shared, ids, err := exportHandles(func() (err error) {
+		e.Args, err = p.encode()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.exports = shared
+	l.undo = append(l.undo, func() { shared.Release() })
 	if err := l.handles(shared, ids, &e, c); err != nil {
 		return nil, err
 	}
@@ -158,6 +161,19 @@ func startChild(p *Process) (_ *child, err error) {
 		shared.Release()
 	}
 	return c, nil
+}
+
+// checkFolder reports whether a process can work in that folder. The child could
+// only say that something is missing, and not what.
+func checkFolder(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir+"/.", &st); err != nil {
+		return &os.PathError{Op: "chdir", Path: dir, Err: err}
+	}
+	return nil
 }
 
 // handles gives the child a descriptor of each shared object, and a pipe by

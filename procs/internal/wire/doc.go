@@ -21,6 +21,7 @@
 //	chan, func                    nothing; must be nil
 //
 // A pointer arrives as a new variable: two pointers to one variable arrive as
-// two. A cycle is an error. The value of an interface travels as gob, so its
-// type must be known to gob.Register.
+// two. A cycle is an error. The value of an interface travels as gob, which alone
+// can find a type by its name, so its type must be known to gob.Register, and a
+// text marshaler is of no use there. Each marshaler is called once for a value.
 package wire

@@ -15,6 +15,7 @@ import (
 type encoder struct {
 	buf  []byte
 	open []visit // pointers, maps and slices that lead to the value being written
+	gob  bool    // gob writes it: this encoder only looks whether that loses anything
 }
 
 // deepest is how many pointers, slices and maps may lead to a value: each level
@@ -42,7 +43,11 @@ func (e *encoder) bytes(b []byte) {
 
 // value writes v, which is addressable. path is for errors.
 func (e *encoder) value(v reflect.Value, path string) error {
-	if f := formOf(v.Type()); f != byKind {
+	f := formOf(v.Type())
+	if f == byText && e.gob {
+		f = byKind // gob does not ask for text
+	}
+	if f != byKind {
 		return e.marshaler(v, f, path)
 	}
 	switch v.Kind() {
@@ -208,15 +213,18 @@ func (e *encoder) dynamic(v reflect.Value, path string) error {
 		return nil
 	}
 	e.uvarint(1)
-	// Gob drops what it cannot send without a word. The walk of our own says
-	// it; its bytes are thrown away.
 	inner := reflect.New(v.Elem().Type()).Elem()
 	inner.Set(v.Elem())
-	mark := len(e.buf)
-	if err := e.value(inner, path+".("+v.Elem().Type().String()+")"); err != nil {
+	// Gob drops what it cannot send without a word. A walk of our own says it;
+	// its bytes are thrown away. It calls no marshaler, as one may give away
+	// what it writes, such as the end of a pipe, which cannot be done twice.
+	mark, outer := len(e.buf), e.gob
+	e.gob = true
+	err := e.value(inner, path+".("+v.Elem().Type().String()+")")
+	e.buf, e.gob = e.buf[:mark], outer
+	if err != nil || outer {
 		return err
 	}
-	e.buf = e.buf[:mark]
 
 	var buf bytes.Buffer
 	held := v.Elem().Interface()
@@ -233,6 +241,9 @@ func (e *encoder) marshaler(v reflect.Value, f form, path string) error {
 	var err error
 	if !v.CanAddr() || !v.Addr().CanInterface() {
 		return e.refuse(v, path, "its marshaler cannot be reached")
+	}
+	if e.gob {
+		return nil
 	}
 	switch p := v.Addr().Interface(); f {
 	case byBinary:

@@ -234,6 +234,61 @@ func TestInterfaces(t *testing.T) {
 	}
 }
 
+// Ticket is spent by being written.
+type Ticket struct{ used int }
+
+func (t *Ticket) MarshalBinary() ([]byte, error) {
+	if t.used++; t.used > 1 {
+		return nil, errors.New("spent")
+	}
+	return []byte("ticket"), nil
+}
+
+func (t *Ticket) UnmarshalBinary(b []byte) error { return nil }
+
+type Wallet struct{ Ticket *Ticket }
+
+// Label has a text form, which gob does not ask for.
+type Label struct {
+	Shown string
+	no    int
+}
+
+func (l Label) MarshalText() ([]byte, error) { return []byte(l.Shown), nil }
+func (l *Label) UnmarshalText([]byte) error  { return nil }
+
+// Marshalers may give something away: each is called once for a value, however
+// deep it stands in interfaces.
+func TestMarshaledOnce(t *testing.T) {
+	gob.Register(&Ticket{})
+	gob.Register(Wallet{})
+	gob.Register(Label{})
+	for _, f := range []func(*Ticket) any{
+		func(k *Ticket) any { return k },
+		func(k *Ticket) any { return []any{k} },
+		func(k *Ticket) any { return map[string]any{"a": []any{1, k}} },
+		func(k *Ticket) any { return Wallet{k} },
+	} {
+		k := &Ticket{}
+		data, err := wire.Marshal(f(k), reflect.TypeFor[any]())
+		if err != nil || k.used != 1 {
+			t.Errorf("%T: %v, marshaled %d times", f(k), err, k.used)
+			continue
+		}
+		var got any
+		if err := wire.Unmarshal(data, &got); err != nil || reflect.TypeOf(got) != reflect.TypeOf(f(k)) {
+			t.Errorf("%T: got %T, %v", f(k), got, err)
+		}
+	}
+	if got := roundTrip[any](t, Label{Shown: "x"}); got != (Label{Shown: "x"}) {
+		t.Errorf("%v", got)
+	}
+	_, err := wire.Marshal([]any{Label{"x", 3}}, reflect.TypeFor[[]any]())
+	if err == nil || !strings.Contains(err.Error(), "[0].(wire_test.Label).no (int)") {
+		t.Errorf("gob would not send the field: %v", err)
+	}
+}
+
 func TestQuick(t *testing.T) {
 	type value struct {
 		A map[int16][]string
