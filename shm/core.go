@@ -35,6 +35,7 @@ type core struct {
 	refs    int // guarded by registry.mu; 0: being closed
 	slow    passage
 	closed  chan struct{} // closed by Close
+	ghostly bool          // a view for the end of detach: self counts as dead
 	sentAt  atomic.Uint64 // wall.claims + 1 when a handle was last sent; 0: none that matters
 	sweepMu sync.Mutex
 	sleep   sleepers
@@ -128,12 +129,25 @@ func attachLocked(f *os.File, path string, want expectation, o *options) (_ *cor
 	return c, true, nil
 }
 
-// join claims a slot of the participant table for this process.
+// join makes this process a participant.
 func (c *core) join() error {
-	i, inc, err := c.claim()
-	if err != nil {
-		return err
+	for range len(c.table) {
+		i, inc, err := c.claim()
+		if err != nil {
+			return err
+		}
+		if c.settle(i, inc) {
+			return nil
+		}
 	}
+	return fmt.Errorf("the slots that this process claims are declared dead: %w", ErrCorrupt)
+}
+
+// settle fills in slot i, which this process has claimed, and makes it live. It
+// reports false, and gives the slot up, if somebody has declared the claim dead:
+// by the byte lock, which we hold, nobody can; by a damaged table, or with
+// another idea of what proves a death, somebody may.
+func (c *core) settle(i int, inc uint32) bool {
 	s := &c.table[i-1]
 	c.me, c.self = i, makeToken(i, inc)
 	s.pid.Store(uint32(os.Getpid()))
@@ -156,9 +170,16 @@ func (c *core) join() error {
 		fault.Point("shm.attach.claimed")
 	}
 	// From here on peers take us for alive as long as the byte lock is held.
-	// Publishes the fields above; pairs with the load in participant.
-	s.status.Store(statusOf(inc, slotLive))
-	return nil
+	// Publishes the fields above; pairs with the load in participant. A CAS:
+	// what was declared dead must not come back to life, its locks are being
+	// released.
+	if s.status.CompareAndSwap(statusOf(inc, slotClaiming), statusOf(inc, slotLive)) {
+		return true
+	}
+	sys.AnchorRemove(&s.node)
+	c.me, c.self = 0, nobody
+	sys.UnlockByte(c.file, lockBase+int64(i))
+	return false
 }
 
 // nameStillOurs reports whether path still leads to the inode of c.

@@ -2,7 +2,6 @@ package shm
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 	"shmkit/shm/internal/sys"
 )
 
-var _ = fault.Declare("shm.detach.blanked", "shm.detach.dead", "shm.detach.swept")
+var _ = fault.Declare("shm.detach.blanked", "shm.detach.released", "shm.detach.dead", "shm.detach.swept")
 
 // release lets one handle go; the last one detaches this process.
 func (c *core) release() error {
@@ -34,11 +33,13 @@ func (c *core) release() error {
 // stopped writing: some goroutine may still be using a pointer. So the order is
 //
 //	blank   our mapping shows private pages from here on: we have stopped
-//	dead    our token is dead, for everybody to see
 //	sweep   through a second mapping: what we held is released
+//	dead    our token is dead, for everybody to see; the slot is free
 //	close   the file, and with it our byte locks
 //
-// Killed in between, we are swept by the others as after any death.
+// The sweep comes before dead: to recover a lock a hook takes it over in the name
+// of its own process, and of a dead one others would take it over at once, in the
+// middle. Killed in between, we are swept by the others as after any death.
 func (c *core) detach() error {
 	c.sleep.wakeAll()
 	c.slow.wait()
@@ -46,20 +47,21 @@ func (c *core) detach() error {
 	addresses.remove(c)
 	sys.AnchorRemove(&c.table[c.me-1].node)
 
-	g, err := c.ghost()
+	mem, err := mmap.MapRegion(c.file, int(c.hdr.size), mmap.RDWR, 0, 0)
 	if err != nil || blankLate > 0 {
 		// No memory for a second mapping: sweep through the first one. Who
 		// uses pointers into a segment that is being closed may then write
 		// a moment too long.
-		err = c.leaveTable()
+		c.ghost(c.mem).leaveTable()
 		time.Sleep(blankLate)
-		err = errors.Join(err, sys.Blank(c.mem))
+		err = sys.Blank(c.mem)
 	} else {
 		err = sys.Blank(c.mem)
 		if fault.Enabled {
 			fault.Point("shm.detach.blanked")
 		}
-		err = errors.Join(err, g.leaveTable(), g.mem.Unmap())
+		c.ghost(mem).leaveTable()
+		err = errors.Join(err, mem.Unmap())
 	}
 	if fault.Enabled {
 		fault.Point("shm.detach.swept")
@@ -75,44 +77,56 @@ func (c *core) detach() error {
 	} else {
 		err = errors.Join(err, c.file.Close()) // releases the byte locks
 	}
-	// Users may still hold pointers into the range. It now is private zero
-	// pages; the range itself goes when nobody can reach c any more.
-	mem := c.mem
-	runtime.AddCleanup(c, func(m mmap.MMap) { m.Unmap() }, mem)
+	c.unmapLater()
 	return err
+}
+
+// unmapLater is for the end of a core, whose range shows private zero pages. Users
+// may still hold pointers into it: the range itself goes when nobody can reach c
+// any more.
+func (c *core) unmapLater() {
+	runtime.AddCleanup(c, func(m mmap.MMap) { m.Unmap() }, c.mem)
 }
 
 // blankLate is set by a test that shows that the order of detach matters.
 var blankLate time.Duration
 
-// ghost returns a second view of the segment, known to nobody else: the way in
-// for the last steps of a process whose own view is blank.
-func (c *core) ghost() (*core, error) {
-	g := &core{hdr: c.hdr, name: c.name, inode: c.inode, file: c.file, me: c.me, self: c.self, closed: make(chan struct{})}
-	var err error
-	if g.mem, err = mmap.MapRegion(c.file, int(c.hdr.size), mmap.RDWR, 0, 0); err != nil {
-		return nil, fmt.Errorf("mmap: %w", err)
-	}
+// ghost returns a view of the segment by way of mem, known to nobody else: the way
+// in for the last steps of a process whose own view is blank. Seen through it, this
+// process is dead already.
+func (c *core) ghost(mem mmap.MMap) *core {
+	g := &core{hdr: c.hdr, name: c.name, inode: c.inode, file: c.file, mem: mem, me: c.me, self: c.self, closed: make(chan struct{}), ghostly: true}
 	g.lay()
-	return g, nil
+	return g
 }
 
-// leaveTable declares this process dead and sweeps what it held.
-func (c *core) leaveTable() error {
+// leaveTable releases what this process holds, and then declares it dead. c is a
+// ghost.
+func (c *core) leaveTable() {
+	// Nobody sweeps a living participant: the lock is for what comes after the
+	// death. If another has it (the last sweeper of this slot was stopped as
+	// it left), the slot is for others to free.
+	elected, err := sys.TryLockByte(c.file, sweepBase+int64(c.me), false)
+	if elected = elected && err == nil; elected {
+		defer sys.UnlockByte(c.file, sweepBase+int64(c.me))
+	}
+	swept := c.runHooks(c.self)
+	if fault.Enabled {
+		fault.Point("shm.detach.released")
+	}
 	s := &c.table[c.me-1]
-	live := s.live.Swap(0)
+	st := statusOf(c.self.Incarnation(), slotDead)
 	// From this store on our token is dead. Pairs with the load in dead.
-	s.status.Store(statusOf(c.self.Incarnation(), slotDead))
-	if live&liveWaited != 0 {
+	s.status.Store(st)
+	if s.live.Swap(0)&liveWaited != 0 {
 		Wake(&s.live, -1)
 	}
 	if fault.Enabled {
 		fault.Point("shm.detach.dead")
 	}
-	c.sweepMu.Lock()
-	defer c.sweepMu.Unlock()
-	c.sweepSlot(c.me)
-	return nil
+	if swept && elected {
+		c.freeSlot(s, st)
+	}
 }
 
 // enter marks the begin of a slow path, which Close waits for; it reports

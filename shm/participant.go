@@ -69,7 +69,7 @@ func (c *core) dead(t Token) bool {
 		return true // swept and given to somebody else
 	}
 	k := statusState(st)
-	return k == slotDead || k == slotFree
+	return k == slotDead || k == slotFree || c.ghostly && t == c.self
 }
 
 // dying reports whether the live word of t has been rung and quiescence is
@@ -100,8 +100,10 @@ func (c *core) confirm(t Token) bool {
 		return false // without an answer from the kernel nobody is dead
 	}
 	// Who holds its lock may yet be past its last store. That costs a look
-	// at every thread, so only if the bell says so, or there is no bell.
-	if l := s.live.Load(); held && (l != 0 && l&liveDied == 0 || !s.stopped()) {
+	// at every thread, so only if the bell says so, or there is no bell. And
+	// only of one that has become live: before, bell, pid and start are those
+	// of whoever had the slot last, who may well have stopped.
+	if l := s.live.Load(); held && (statusState(st) != slotLive || l != 0 && l&liveDied == 0 || !s.stopped()) {
 		return false
 	}
 	s.status.CompareAndSwap(st, statusOf(t.Incarnation(), slotDead))

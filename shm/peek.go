@@ -62,6 +62,7 @@ func (c *core) leavePeek() error {
 	close(c.closed)
 	c.slow.wait()
 	addresses.remove(c)
+	c.unmapLater()
 	return cmp.Or(sys.Blank(c.mem), c.file.Close())
 }
 

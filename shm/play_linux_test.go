@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shmkit/futexlock"
 	"shmkit/procs/procstest"
 	"shmkit/shm"
 )
@@ -44,6 +45,7 @@ func TestMain(m *testing.M) {
 type stage struct {
 	Seats [16]seat
 	Copy  [32 << 20]byte // where "copy" copies to
+	Mu    futexlock.Mutex
 }
 
 type seat struct {

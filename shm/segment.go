@@ -147,6 +147,12 @@ func (s *Segment) TypeName() string { return s.core.hdr.typeString() }
 // to pages. It may be repeated.
 func (s *Segment) Reserve(off, n int) error {
 	lo, hi := s.pages(off, n)
+	// Close waits for us: the number of a closed descriptor may be another
+	// file's.
+	if !s.core.enter() {
+		return wrap("reserve", s.Name(), ErrClosed)
+	}
+	defer s.core.leave()
 	dir := ""
 	if s.core.name != "" {
 		dir = folder()
@@ -164,6 +170,10 @@ func (s *Segment) Punch(off, n int) error {
 		panic("shm: Punch of parts of pages")
 	}
 	lo, hi := s.pages(off, n)
+	if !s.core.enter() {
+		return wrap("punch", s.Name(), ErrClosed)
+	}
+	defer s.core.leave()
 	return wrap("punch", s.Name(), sys.Punch(s.core.file, lo, hi-lo))
 }
 

@@ -59,8 +59,19 @@ func (c *core) sweepSlot(i int) bool {
 	if fault.Enabled {
 		fault.Point("shm.sweep.released")
 	}
-	// The bell of the dead one must not wake the waiters of the next.
+	c.freeSlot(s, st)
+	return true
+}
+
+// freeSlot gives s, whose status st is dead, to newcomers. Nothing is left in it
+// that tells of the dead one: its bell must not wake the waiters of the next, and
+// the end of its process is not the next one's. The caller holds the slot's sweep
+// lock.
+func (c *core) freeSlot(s *slot, st uint32) {
 	s.live.Store(0)
+	s.pid.Store(0)
+	s.start.Store(0)
+	s.pidns.Store(0)
 	for j := range s.user {
 		s.user[j].Store(0)
 	}
@@ -74,7 +85,6 @@ func (c *core) sweepSlot(i int) bool {
 		fault.Point("shm.sweep.freed")
 	}
 	c.wall.sweeps.Add(1)
-	return true
 }
 
 // forgetHooks is set by a test that shows that a sweep without hooks is noticed.
