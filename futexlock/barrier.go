@@ -168,10 +168,13 @@ func (b *Barrier) act(v uint64, place int, action []func() error) (int, error) {
 // wait waits until the round of v is over.
 func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, v uint64) error {
 	round := barrierRound(v)
-	ask, polls := false, 0
+	w := watchFor(ctx, seg, low(&b.state))
 	for turn := 0; ; turn++ {
 		now := b.state.Load() // pairs with the CAS of the last arrival
 		if barrierRound(now) != round {
+			if _, err := unlessClosed(seg, false); err != nil {
+				return failed("Barrier.Wait", err)
+			}
 			if endedWell(now, round, barrierEpoch(v)) {
 				return nil
 			}
@@ -180,26 +183,21 @@ func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, v uint64) error {
 		if now&barrierBroken != 0 {
 			return b.brokenError(now)
 		}
-		watch, died, dying := b.roll(seg, now, ask, turn)
-		switch {
-		case died:
+		watch, died, dying := b.roll(&w, now, turn)
+		if died {
 			b.breakRound(round, barrierDied)
 			continue
-		case dying && ctx.Err() == nil:
-			ask = true
-			polls++
-			pollPause(polls)
+		}
+		if w.pause(ctx, dying) {
 			continue
 		}
-		switch seg.Sleep(ctx, low(&b.state), uint32(now), watch) {
-		case shm.Cancelled:
-			if b.breakRound(round, 0) {
-				return failed("Barrier.Wait", fmt.Errorf("%w: %w", ErrBroken, ctx.Err()))
-			}
-		case shm.Closed:
-			return failed("Barrier.Wait", shm.ErrClosed)
-		case shm.Timeout, shm.Died:
-			ask = true
+		why, err := w.sleep(ctx, low(&b.state), uint32(now), watch)
+		switch {
+		case err == nil:
+		case why == shm.Closed:
+			return failed("Barrier.Wait", err)
+		case b.breakRound(round, 0):
+			return failed("Barrier.Wait", fmt.Errorf("%w: %w", ErrBroken, err))
 		}
 	}
 }
@@ -237,8 +235,10 @@ func (b *Barrier) Abort() { b.breakRound(barrierRound(b.state.Load()), 0) }
 func (b *Barrier) Reset() {
 	for {
 		v := b.state.Load()
-		if b.state.CompareAndSwap(v, nextRound(v, true)) {
+		now := nextRound(v, true)
+		if b.state.CompareAndSwap(v, now) {
 			shm.Wake(low(&b.state), -1)
+			b.forget(barrierEpoch(now))
 			return
 		}
 	}

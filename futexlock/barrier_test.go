@@ -247,3 +247,29 @@ func TestBarrierMisuse(t *testing.T) {
 		t.Error("an action panicked and the barrier is whole")
 	}
 }
+
+// A party dies, and everybody forgets it by Reset. It does not come back when
+// the count of resets does, after 4,096.
+func TestBarrierForgetsForGood(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	o, tab := newTable(t)
+	tab.Bar.Init(2)
+	p := play(t, o, "lockstep", 1)
+	if _, err := tab.Bar.Wait(seconds(t, 10)); err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+	p.Wait()
+	for range 4096 {
+		tab.Bar.Reset()
+	}
+	errs := make(chan error, 2)
+	for range 2 {
+		go func() { _, err := tab.Bar.Wait(seconds(t, 10)); errs <- err }()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}

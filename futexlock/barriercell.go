@@ -36,8 +36,8 @@ func (b *Barrier) join(seg *shm.Segment, v uint64, self uint32) bool {
 // roll calls the parties of the epoch of v. died: one is dead; dying: one is
 // about to be proved dead. watch is one whose death the caller should listen
 // for, another each turn.
-func (b *Barrier) roll(seg *shm.Segment, v uint64, ask bool, turn int) (watch shm.Token, died, dying bool) {
-	self := uint32(seg.Self())
+func (b *Barrier) roll(w *watcher, v uint64, turn int) (watch shm.Token, died bool, dying shm.Token) {
+	self := uint32(w.seg.Self())
 	var others [BarrierProcesses]shm.Token
 	n := 0
 	for i := range b.cells {
@@ -46,10 +46,12 @@ func (b *Barrier) roll(seg *shm.Segment, v uint64, ask bool, turn int) (watch sh
 		if c == 0 || uint32(c) != barrierEpoch(v) || t == self {
 			continue
 		}
-		if t == goneParty || seg.Dead(shm.Token(t)) || ask && seg.Confirm(shm.Token(t)) {
-			return 0, true, false
+		if t == goneParty || w.gone(shm.Token(t)) {
+			return 0, true, 0
 		}
-		dying = dying || seg.Dying(shm.Token(t))
+		if w.seg.Dying(shm.Token(t)) {
+			dying = shm.Token(t)
+		}
 		others[n] = shm.Token(t)
 		n++
 	}
@@ -57,6 +59,22 @@ func (b *Barrier) roll(seg *shm.Segment, v uint64, ask bool, turn int) (watch sh
 		watch = others[turn%n]
 	}
 	return watch, false, dying
+}
+
+// forget empties the cells of epochs before this one. They count for nothing
+// already; but epochs come again after 4,096 resets, and a party of one that was
+// long dead then would be missed. A Reset that is killed before it has come
+// here leaves that to the next.
+func (b *Barrier) forget(epoch uint32) {
+	for i := range b.cells {
+		c := &b.cells[i]
+		// Another Reset may have come since: parties of its epoch stay.
+		for v := c.Load(); v != 0 && earlier(uint32(v), epoch); v = c.Load() {
+			if c.CompareAndSwap(v, 0) {
+				break
+			}
+		}
+	}
 }
 
 // sweep notes that the party dead is gone, and breaks the round if somebody

@@ -18,7 +18,8 @@ package futexlock
 // A cell names a process that has called Wait in this epoch: token in the upper
 // half, epoch in the lower. All ones in place of the token: the process has
 // died and was swept; the next Wait of that epoch finds it. A cell of another
-// epoch is empty, so that Reset forgets all parties with the CAS that resets.
+// epoch is empty, so that Reset forgets all parties with the CAS that resets;
+// then it clears the cells, before their epoch comes again.
 const (
 	barrierBroken = uint64(1) << 0
 	barrierDied   = uint64(1) << 1
@@ -55,6 +56,13 @@ func nextRound(v uint64, reset bool) uint64 {
 func endedWell(v uint64, r, epoch uint32) bool {
 	ago := (barrierRound(v) - r) & (1<<29 - 1)
 	return barrierEpoch(v) == epoch || ago <= 6 && barrierHistory(v)>>(ago-1)&1 == 0
+}
+
+// earlier reports whether epoch e was before epoch than. Epochs wrap: those half
+// a turn away are taken to come later.
+func earlier(e, than uint32) bool {
+	ago := (than - e) & epochMask
+	return ago != 0 && ago <= epochMask/2
 }
 
 // partyCell names the process token as a party of the epoch of v.

@@ -85,6 +85,9 @@ func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
 		fault.Point("futexlock.cond.unlocked")
 	}
 	woken, err := c.sleep(ctx, seg, v, doubt)
+	if errors.Is(err, shm.ErrClosed) {
+		mustLock("Cond.Wait", err) // without m: it may lie in a block that is another's by now
+	}
 	if fault.Enabled {
 		fault.Point("futexlock.cond.woken")
 	}

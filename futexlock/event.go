@@ -111,6 +111,9 @@ func (e *Event) Wait(ctx context.Context) error {
 	for {
 		v := e.word.Load()
 		if v&eventSet != 0 || v>>2 != start>>2 {
+			if _, err := unlessClosed(seg, false); err != nil {
+				return failed("Event.Wait", err)
+			}
 			shm.RaceAcquire(e)
 			return nil
 		}

@@ -41,8 +41,9 @@ var _ = fault.Declare(
 // tryLockWord takes word if that needs no waiting. A word that is free but
 // starving is on its way to somebody; if the wake for that one was lost nobody
 // would ever lock it by trying alone, so a wake is sent after it, and only if
-// nobody is asleep the word is ours.
-func tryLockWord(seg *shm.Segment, word *atomic.Uint32, self uint32) (ok, died bool) {
+// nobody is asleep the word is ours. only says that the caller will not wait:
+// it must find out by itself that the holder is dead.
+func tryLockWord(seg *shm.Segment, word *atomic.Uint32, self uint32, only bool) (ok, died bool) {
 	for {
 		v := word.Load()
 		switch {
@@ -57,7 +58,7 @@ func tryLockWord(seg *shm.Segment, word *atomic.Uint32, self uint32) (ok, died b
 			if word.CompareAndSwap(v, taken(v, self, 0, false)) {
 				return true, v&ownerDied != 0
 			}
-		case seg.Dead(shm.Token(holderOf(v))):
+		case gone(seg, word, shm.Token(holderOf(v)), only):
 			if word.CompareAndSwap(v, inherited(v, self, 0)) {
 				return true, true
 			}
@@ -71,7 +72,15 @@ func tryLockWord(seg *shm.Segment, word *atomic.Uint32, self uint32) (ok, died b
 // says that the data is in doubt. The error is the context's or shm.ErrClosed;
 // the word is not held then.
 func lockWordSlow(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, self uint32) (died bool, err error) {
-	if ok, died := tryLockWord(seg, word, self); ok {
+	died, err = waitForWord(ctx, seg, word, self)
+	if err != nil {
+		return false, err
+	}
+	return unlessClosed(seg, died)
+}
+
+func waitForWord(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, self uint32) (died bool, err error) {
+	if ok, died := tryLockWord(seg, word, self, ctx.Err() != nil); ok {
 		return died, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -91,8 +100,8 @@ func lockWordSlow(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, se
 		keep     uint32 // waited, once we have been asleep
 		entitled bool   // we were woken, or slept a whole slice
 		lost     bool   // the slice ended: a wake may have been lost on its way
-		polls    int    // looks at a dying holder
 	)
+	w := watchFor(ctx, seg, word)
 	for {
 		v := word.Load()
 		if open(v, entitled) {
@@ -106,7 +115,7 @@ func lockWordSlow(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, se
 		if h != 0 {
 			// Nobody may enter before the dead holder's last thread is past
 			// its last store: Dead and Confirm say so, Dying does not.
-			if seg.Dead(h) || (lost || polls > 0) && seg.Confirm(h) {
+			if w.gone(h) {
 				if word.CompareAndSwap(v, inherited(v, self, keep)) {
 					if fault.Enabled {
 						fault.Point("futexlock.lock.inherited")
@@ -115,9 +124,7 @@ func lockWordSlow(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, se
 				}
 				continue
 			}
-			if seg.Dying(h) && ctx.Err() == nil {
-				polls++
-				pollPause(polls)
+			if w.pause(ctx, h) {
 				continue
 			}
 		}
@@ -125,31 +132,22 @@ func lockWordSlow(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, se
 		if nv != v && !word.CompareAndSwap(v, nv) {
 			continue
 		}
-		keep, polls = waited, 0
+		keep = waited
 		if fault.Enabled {
 			fault.Point("futexlock.lock.waited")
 		}
-		why := seg.Sleep(ctx, word, nv, h)
+		why, err := w.sleep(ctx, word, nv, h)
 		if fault.Enabled {
 			fault.Point("futexlock.lock.woken")
 		}
-		switch why {
-		case shm.Cancelled:
+		if err != nil {
 			// The wake that we may have been given goes to the next.
 			passOn(word)
-			return false, ctx.Err()
-		case shm.Closed:
-			return false, shm.ErrClosed
+			return false, err
 		}
 		entitled = why != shm.Changed
 		lost = why == shm.Timeout || why == shm.Died
 	}
-}
-
-// pollPause waits between two looks at a process that is being torn down: 50 µs
-// first, 500 µs at most.
-func pollPause(n int) {
-	time.Sleep(min(50*time.Microsecond<<min(n-1, 8), 500*time.Microsecond))
 }
 
 // unlockWordSlow is the rest of Unlock after the fast CAS(self, 0) failed. It

@@ -89,7 +89,7 @@ func (m *Mutex) tryLockSlow() (bool, error) {
 	if seg == nil {
 		stray("Mutex.TryLock")
 	}
-	ok, died := tryLockWord(seg, &m.word, uint32(seg.Self()))
+	ok, died := tryLockWord(seg, &m.word, uint32(seg.Self()), true)
 	if !ok {
 		return false, nil
 	}

@@ -67,7 +67,7 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 		stray("Once.Do")
 	}
 	self := uint32(seg.Self())
-	ask, polls := false, 0
+	w := watchFor(ctx, seg, &o.word)
 	for {
 		v := o.word.Load()
 		r := shm.Token(v & holderMask)
@@ -75,8 +75,11 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 		case v&onceDone != 0:
 			shm.RaceAcquire(o)
 			return nil
-		case r == 0 || seg.Dead(r) || ask && seg.Confirm(r):
+		case r == 0 || w.gone(r):
 			if o.word.CompareAndSwap(v, v&waited|self) {
+				if _, err := unlessClosed(seg, false); err != nil {
+					return failed("Once.Do", err)
+				}
 				return o.run(f)
 			}
 			continue
@@ -84,10 +87,7 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 		if err := ctx.Err(); err != nil {
 			return failed("Once.Do", err)
 		}
-		if seg.Dying(r) {
-			ask = true
-			polls++
-			pollPause(polls)
+		if w.pause(ctx, r) {
 			continue
 		}
 		if v&waited == 0 && !o.word.CompareAndSwap(v, v|waited) {
@@ -96,11 +96,8 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 		if fault.Enabled {
 			fault.Point("futexlock.once.waited")
 		}
-		switch seg.Sleep(ctx, &o.word, v|waited, r) {
-		case shm.Closed:
-			return failed("Once.Do", shm.ErrClosed)
-		case shm.Timeout, shm.Died:
-			ask = true
+		if _, err := w.sleep(ctx, &o.word, v|waited, r); err != nil {
+			return failed("Once.Do", err)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (r *RecursiveMutex) TryLock(h Holder) (bool, error) {
 		err := r.deeper("RecursiveMutex.TryLock")
 		return err == nil, err
 	}
-	ok, died := tryLockWord(seg, &r.word, self)
+	ok, died := tryLockWord(seg, &r.word, self, true)
 	if !ok {
 		return false, nil
 	}

@@ -115,8 +115,9 @@ func (rw *RWMutex) RUnlock() {
 	self := uint32(shm.SelfAt(&rw.gate))
 	c := rw.homeCell(self)
 	// The class of those inside does not change before we have left.
-	cl, v := class(rw.gate.Load()), c.Load()
-	if cellToken(v) != self || self == 0 || cellCount(v, cl) == 0 || !c.CompareAndSwap(v, v-oneReader(cl)) {
+	g, v := rw.gate.Load(), c.Load()
+	cl := class(g)
+	if cellToken(v) != self || self == 0 || cellCount(v, cl) == 0 || g&gateShared != 0 || !c.CompareAndSwap(v, v-oneReader(cl)) {
 		rw.runlockSlow()
 		return
 	}

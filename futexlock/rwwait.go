@@ -126,7 +126,7 @@ func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, self, inside
 	if fault.Enabled {
 		fault.Point("futexlock.rwmutex.writing")
 	}
-	return g&ownerDied != 0, nil
+	return unlessClosed(seg, g&ownerDied != 0)
 }
 
 // drain waits until no cell has readers of class cl.
@@ -134,14 +134,14 @@ func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, cl uint32) error
 	// The Or in enter pairs with this load.
 	for used := rw.used.Load(); used != 0; used &= used - 1 {
 		c := &rw.cells[bits.TrailingZeros32(used)].v
-		ask, polls := false, 0
+		w := watchFor(ctx, seg, low(c))
 		for spins := 0; ; {
 			v := c.Load() // pairs with the CAS in RUnlock
 			if cellCount(v, cl) == 0 {
 				break
 			}
 			t := shm.Token(cellToken(v))
-			if seg.Dead(t) || ask && seg.Confirm(t) {
+			if w.gone(t) {
 				c.CompareAndSwap(v, 0)
 				continue
 			}
@@ -153,19 +153,11 @@ func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, cl uint32) error
 				spins++
 				continue
 			}
-			if seg.Dying(t) {
-				ask = true
-				polls++
-				pollPause(polls)
+			if w.pause(ctx, t) {
 				continue
 			}
-			switch seg.Sleep(ctx, low(c), uint32(v), t) {
-			case shm.Cancelled:
-				return ctx.Err()
-			case shm.Closed:
-				return shm.ErrClosed
-			case shm.Timeout, shm.Died:
-				ask = true
+			if _, err := w.sleep(ctx, low(c), uint32(v), t); err != nil {
+				return err
 			}
 		}
 	}
@@ -216,11 +208,11 @@ func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, self uint32) 
 			continue
 		}
 		if now&gateClosed == 0 {
-			return now&ownerDied != 0, nil
+			return unlessClosed(seg, now&ownerDied != 0)
 		}
 		in, died, err := rw.waitAtGate(ctx, seg, self, cl)
 		if in {
-			return died, nil
+			return unlessClosed(seg, died)
 		}
 		rw.unread(c, self, cl)
 		if err != nil {
@@ -232,7 +224,7 @@ func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, self uint32) 
 // waitAtGate waits, counted in class cl, until cl is the class inside. It
 // returns false if a writer gave up and the caller must start again.
 func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, self, cl uint32) (in, died bool, err error) {
-	ask, polls := false, 0
+	w := watchFor(ctx, seg, &rw.gate)
 	for {
 		g := rw.gate.Load() // pairs with the CAS in openGate
 		if class(g) == cl {
@@ -242,7 +234,7 @@ func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, self, cl ui
 			return false, false, nil
 		}
 		h := shm.Token(holderOf(rw.write.Load()))
-		if h == 0 || seg.Dead(h) || ask && seg.Confirm(h) {
+		if h == 0 || w.gone(h) {
 			if rw.gate.Load() != g {
 				continue // it was just leaving
 			}
@@ -253,10 +245,7 @@ func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, self, cl ui
 		if err := ctx.Err(); err != nil {
 			return false, false, err
 		}
-		if h != 0 && seg.Dying(h) {
-			ask = true
-			polls++
-			pollPause(polls)
+		if w.pause(ctx, h) {
 			continue
 		}
 		if g&waited == 0 && !rw.gate.CompareAndSwap(g, g|waited) {
@@ -265,11 +254,8 @@ func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, self, cl ui
 		if fault.Enabled {
 			fault.Point("futexlock.rwmutex.waited")
 		}
-		switch seg.Sleep(ctx, &rw.gate, g|waited, h) {
-		case shm.Closed:
-			return false, false, shm.ErrClosed
-		case shm.Timeout, shm.Died:
-			ask = true
+		if _, err := w.sleep(ctx, &rw.gate, g|waited, h); err != nil {
+			return false, false, err
 		}
 	}
 }
@@ -278,7 +264,7 @@ func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, self, cl ui
 // reports whether it looked; false means that somebody else holds the write
 // side.
 func (rw *RWMutex) bury(seg *shm.Segment, self uint32) bool {
-	if ok, _ := tryLockWord(seg, &rw.write, self); !ok {
+	if ok, _ := tryLockWord(seg, &rw.write, self, false); !ok {
 		return false
 	}
 	rw.settle(self, buried)
@@ -290,13 +276,18 @@ func (rw *RWMutex) bury(seg *shm.Segment, self uint32) bool {
 // the cell; nil if there is none to be had.
 func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 	// Our own cell; then an empty one; then one whose process does not read
-	// just now; then one of the dead.
-	for _, mine := range []func(v uint64) bool{
+	// just now; then one of the dead. Where all 32 are in use for long, that is
+	// asked by every reader: the kernel only now and then.
+	w := watcher{seg: seg}
+	for try, mine := range []func(v uint64) bool{
 		func(v uint64) bool { return cellToken(v) == self && !fullCell(v) },
 		func(v uint64) bool { return cellToken(v) == 0 },
 		func(v uint64) bool { return cellReaders(v) == 0 },
-		func(v uint64) bool { return cellToken(v) != self && seg.Confirm(shm.Token(cellToken(v))) },
+		func(v uint64) bool { return cellToken(v) != self && w.gone(shm.Token(cellToken(v))) },
 	} {
+		if try == 3 {
+			w.ask = due(&rw.used)
+		}
 		for k := range uint32(ReaderCells) {
 			i := (home(self) + k) % ReaderCells
 			c := &rw.cells[i].v
@@ -325,15 +316,18 @@ func (rw *RWMutex) runlockSlow() {
 	}
 	self := uint32(seg.Self())
 	g := rw.gate.Load()
+	// Whoever reads alone is the only one inside. What a cell of ours counts
+	// then are others of this process, about to see that the gate is shut: they
+	// need their counts to go back by.
+	if g&gateShared != 0 && holderOf(rw.write.Load()) == self {
+		rw.openGate(left)
+		rw.releaseWrite(self)
+		return
+	}
 	for i := range rw.cells {
 		if rw.unread(&rw.cells[i].v, self, class(g)) {
 			return
 		}
 	}
-	h := holderOf(rw.write.Load())
-	if g&gateShared == 0 || h != self {
-		notHeld("RUnlock", "RWMutex", seg, 0)
-	}
-	rw.openGate(left)
-	rw.releaseWrite(self)
+	notHeld("RUnlock", "RWMutex", seg, 0)
 }

@@ -101,7 +101,8 @@ func (s *Semaphore) TryAcquire(n uint32) bool {
 	if seg == nil {
 		stray("Semaphore.TryAcquire")
 	}
-	if !s.mayTry() || !s.take(seg, uint32(seg.Self()), n) {
+	self := uint32(seg.Self())
+	if !s.try(seg, func() bool { return s.take(seg, self, n) }) {
 		return false
 	}
 	shm.RaceAcquire(s)
@@ -175,10 +176,11 @@ func (s *Semaphore) TryAcquireOwned() (Permit, bool) {
 	if seg == nil {
 		stray("Semaphore.TryAcquireOwned")
 	}
-	if !s.mayTry() {
-		return Permit{}, false
-	}
-	p, ok := s.own(s.celled(), uint32(seg.Self()))
+	return s.tryOwned(seg, s.celled(), uint32(seg.Self()))
+}
+
+func (s *Semaphore) tryOwned(seg *shm.Segment, cells []atomic.Uint64, self uint32) (p Permit, ok bool) {
+	ok = s.try(seg, func() (ok bool) { p, ok = s.own(cells, self); return ok })
 	if ok {
 		shm.RaceAcquire(s)
 	}

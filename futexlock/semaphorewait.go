@@ -109,15 +109,8 @@ func (s *Semaphore) gather(seg *shm.Segment, self, n uint32, from, passage, to u
 		if got < n {
 			next = from
 		}
-		// Another goroutine of this process may be at the same: we let go
-		// of as many as we took, whichever they are.
-		for left := got; left > 0; {
-			for i := range cells {
-				v := cells[i].Load()
-				if left > 0 && v&^permitTurns == mine && cells[i].CompareAndSwap(v, permitAs(v, next, 0)) {
-					left--
-				}
-			}
+		if !letGo(cells, got, mine, next) {
+			return false
 		}
 		if got == n {
 			return true
@@ -130,6 +123,28 @@ func (s *Semaphore) gather(seg *shm.Segment, self, n uint32, from, passage, to u
 		}
 		shm.Pause(4 << min(try, 3))
 	}
+}
+
+// letGo turns n of the cells that hold mine into next. Another goroutine of this
+// process may be at the same: we let go of as many as we took, whichever they
+// are. It returns false if they are not to be found: Init, or Close, has made
+// others of them under us.
+func letGo(cells []atomic.Uint64, n uint32, mine, next uint64) bool {
+	for idle := 0; n > 0; idle++ {
+		for i := range cells {
+			v := cells[i].Load()
+			if n > 0 && v&^permitTurns == mine && cells[i].CompareAndSwap(v, permitAs(v, next, 0)) {
+				n--
+				idle = 0
+			}
+		}
+		// There are always as many as those who gather have still to let
+		// go, but a single look can miss one that others just exchange.
+		if idle == 1000 {
+			return false
+		}
+	}
+	return true
 }
 
 // passing reports whether a living process has cells in that state.
@@ -162,21 +177,46 @@ func (s *Semaphore) own(cells []atomic.Uint64, self uint32) (Permit, bool) {
 	return Permit{}, false
 }
 
-// wait sleeps until take, which wants n permits, succeeds.
+// try takes permits by take without waiting. Those of the dead are free too: a
+// caller that only tries may be the only one who looks.
+func (s *Semaphore) try(seg *shm.Segment, take func() bool) bool {
+	if !s.mayTry() {
+		return false
+	}
+	if take() {
+		return true
+	}
+	s.reclaim(&watcher{seg: seg, ask: due(&s.bell)})
+	return take()
+}
+
+// wait waits until take, which wants n permits, succeeds.
 func (s *Semaphore) wait(ctx context.Context, seg *shm.Segment, n uint32, take func() bool) error {
+	err := s.sleep(ctx, seg, n, take)
+	if err == nil {
+		_, err = unlessClosed(seg, false)
+	}
+	return err
+}
+
+func (s *Semaphore) sleep(ctx context.Context, seg *shm.Segment, n uint32, take func() bool) error {
+	if err := ctx.Err(); err != nil {
+		if s.try(seg, take) {
+			return nil
+		}
+		return err
+	}
 	if s.mayTry() && take() {
 		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
 	}
 	start := time.Now()
 	if err := seg.Lead(ctx, &s.bell); err != nil {
 		return err
 	}
 	defer seg.Unlead(&s.bell)
+	w := watchFor(ctx, seg, &s.bell)
 	entitled, lost := false, false
-	for polls := 0; ; {
+	for {
 		v := s.bell.Load()
 		long := time.Since(start) >= longWait
 		want := v | waited
@@ -194,7 +234,7 @@ func (s *Semaphore) wait(ctx context.Context, seg *shm.Segment, n uint32, take f
 		}
 		// The flag is up: whatever is freed from here on rings. Pairs with
 		// the load in announce.
-		watch, dying := s.reclaim(seg, lost)
+		watch, dying := s.reclaim(&w)
 		// The flag holds back newcomers, not those who have waited.
 		if (v&starving == 0 || entitled || long) && take() {
 			if v&starving != 0 && (lost || !long) {
@@ -207,26 +247,20 @@ func (s *Semaphore) wait(ctx context.Context, seg *shm.Segment, n uint32, take f
 			}
 			return nil
 		}
-		if dying && ctx.Err() == nil {
-			polls++
+		if w.pause(ctx, dying) {
 			lost = true
-			pollPause(polls)
 			continue
 		}
-		polls = 0
-		why := seg.Sleep(ctx, &s.bell, want, watch)
+		why, err := w.sleep(ctx, &s.bell, want, watch)
 		if fault.Enabled {
 			fault.Point("futexlock.semaphore.woken")
 		}
-		switch why {
-		case shm.Cancelled:
+		if err != nil {
 			// The ring that we may have heard was for somebody.
 			if s.Value() > 0 {
 				s.announce(1)
 			}
-			return ctx.Err()
-		case shm.Closed:
-			return shm.ErrClosed
+			return err
 		}
 		entitled = why != shm.Changed
 		lost = why == shm.Timeout || why == shm.Died
@@ -244,10 +278,9 @@ func (s *Semaphore) calm() {
 	}
 }
 
-// reclaim frees the permits of dead processes; with ask it asks the kernel who
-// is dead. It returns a holder whose death the caller should watch, and whether
-// one is about to be proved dead.
-func (s *Semaphore) reclaim(seg *shm.Segment, ask bool) (watch shm.Token, dying bool) {
+// reclaim frees the permits of dead processes. It returns a holder whose death
+// the caller should watch, and one that is about to be proved dead.
+func (s *Semaphore) reclaim(w *watcher) (watch, dying shm.Token) {
 	cells := s.celled()
 	for i := range cells {
 		v := cells[i].Load()
@@ -255,14 +288,16 @@ func (s *Semaphore) reclaim(seg *shm.Segment, ask bool) (watch shm.Token, dying 
 		if t == 0 {
 			continue
 		}
-		if seg.Dead(t) || ask && seg.Confirm(t) {
+		if w.gone(t) {
 			s.bequeath(&cells[i], v)
 			continue
 		}
-		if t != seg.Self() {
+		if t != w.seg.Self() {
 			watch = t
 		}
-		dying = dying || seg.Dying(t)
+		if w.seg.Dying(t) {
+			dying = t
+		}
 	}
 	return watch, dying
 }

@@ -17,13 +17,16 @@ const (
 	spinLimit  = 16 // how far the score goes in either direction
 )
 
+// address is that of word, for tables of guesses.
+func address(word *atomic.Uint32) uintptr { return uintptr(unsafe.Pointer(word)) }
+
 // spin looks at word for about as long as a sleep and a wake would take, while
 // that can win: on more than one CPU, with nobody queued, and if it won lately.
 func spin(word *atomic.Uint32, self uint32) bool {
 	if !shm.CanSpin() {
 		return false
 	}
-	a := uintptr(unsafe.Pointer(word))
+	a := address(word)
 	score := &spinScore[(a>>3^a>>12)%uintptr(len(spinScore))]
 	rounds := spinRounds
 	if score.Load() <= -spinLimit {

@@ -41,12 +41,19 @@ func stranger(t testing.TB, o *shm.Object[table], name string, n int) *os.Proces
 	return p
 }
 
+// prepare is what a stranger does before it attaches, for acts that have such a
+// thing.
+var prepare = map[string]func(n int){}
+
 // beStranger plays the stranger's part, in TestMain.
 func beStranger(text string) {
+	n, _ := strconv.Atoi(os.Getenv(strangerKey + "_N"))
+	if f := prepare[os.Getenv(strangerKey+"_ACT")]; f != nil {
+		f(n)
+	}
 	var o shm.Object[table]
 	err := o.UnmarshalText([]byte(text))
 	if err == nil {
-		n, _ := strconv.Atoi(os.Getenv(strangerKey + "_N"))
 		err = acts[os.Getenv(strangerKey+"_ACT")](context.Background(), o.Value(), n)
 		o.Close()
 	}

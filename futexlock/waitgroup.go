@@ -164,11 +164,14 @@ func (w *WaitGroup) Wait(ctx context.Context) error {
 	if seg == nil {
 		stray("WaitGroup.Wait")
 	}
-	ask, polls := false, 0
+	watch := watchFor(ctx, seg, &w.bell)
 	for {
 		v := w.bell.Load()
-		n := w.count(seg, ask)
+		n := w.count(&watch)
 		if n.open == 0 {
+			if _, err := unlessClosed(seg, false); err != nil {
+				return failed("WaitGroup.Wait", err)
+			}
 			shm.RaceAcquire(w)
 			if n.lost > 0 {
 				return failed("WaitGroup.Wait", fmt.Errorf("%d tasks are lost: %w", n.lost, ErrOwnerDied))
@@ -178,10 +181,7 @@ func (w *WaitGroup) Wait(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return failed("WaitGroup.Wait", err)
 		}
-		if n.dying {
-			ask = true
-			polls++
-			pollPause(polls)
+		if watch.pause(ctx, n.dying) {
 			continue
 		}
 		if v&waited == 0 {
@@ -192,11 +192,8 @@ func (w *WaitGroup) Wait(ctx context.Context) error {
 		if fault.Enabled {
 			fault.Point("futexlock.waitgroup.waited")
 		}
-		switch seg.Sleep(ctx, &w.bell, v, n.watch) {
-		case shm.Closed:
-			return failed("WaitGroup.Wait", shm.ErrClosed)
-		case shm.Timeout, shm.Died:
-			ask = true
+		if _, err := watch.sleep(ctx, &w.bell, v, n.watch); err != nil {
+			return failed("WaitGroup.Wait", err)
 		}
 	}
 }
@@ -208,7 +205,7 @@ func (w *WaitGroup) Tasks() (open, lost int) {
 	if seg == nil {
 		stray("WaitGroup.Tasks")
 	}
-	n := w.count(seg, false)
+	n := w.count(&watcher{seg: seg, ask: due(&w.bell)})
 	return int(n.open), int(n.lost)
 }
 
@@ -232,15 +229,14 @@ func (w *WaitGroup) Reset() {
 type sum struct {
 	open, lost uint64
 	watch      shm.Token // a process that others wait for
-	dying      bool
+	dying      shm.Token // one that is being torn down
 }
 
-// count adds up the cells as they were at one moment; with ask it asks the
-// kernel who is dead.
-func (w *WaitGroup) count(seg *shm.Segment, ask bool) sum {
+// count adds up the cells as they were at one moment.
+func (w *WaitGroup) count(watch *watcher) sum {
 	for {
 		rises := w.rises.Load()
-		n, ok := w.add(seg, ask)
+		n, ok := w.add(watch)
 		if ok && w.rises.Load() == rises {
 			return n
 		}
@@ -248,7 +244,8 @@ func (w *WaitGroup) count(seg *shm.Segment, ask bool) sum {
 }
 
 // add adds up the cells one by one; false if it changed something itself.
-func (w *WaitGroup) add(seg *shm.Segment, ask bool) (n sum, ok bool) {
+func (w *WaitGroup) add(watch *watcher) (n sum, ok bool) {
+	seg := watch.seg
 	for i := range w.cells {
 		v := w.cells[i].Load() // pairs with the CAS in done
 		if v == 0 {
@@ -266,11 +263,11 @@ func (w *WaitGroup) add(seg *shm.Segment, ask bool) (n sum, ok bool) {
 			n.watch = h
 		}
 		switch {
-		case t == goneTasks || seg.Dead(shm.Token(t)) || ask && seg.Confirm(shm.Token(t)):
+		case t == goneTasks || watch.gone(shm.Token(t)):
 			n.lost += tasks(v)
 			continue
 		case seg.Dying(shm.Token(t)):
-			n.dying = true
+			n.dying = shm.Token(t)
 		case shm.Token(t) != seg.Self() && n.watch == 0:
 			n.watch = shm.Token(t)
 		}

@@ -23,7 +23,7 @@ func (w *WaitGroup) Take() error {
 			for i := range w.cells {
 				v := w.cells[i].Load()
 				t := taskToken(v)
-				if v == 0 || t == self || (t == goneTasks || seg.Dead(shm.Token(t))) != lost {
+				if v == 0 || t == self || (t == goneTasks || gone(seg, low(&w.cells[i]), shm.Token(t), lost)) != lost {
 					continue
 				}
 				out := load(1)
@@ -77,7 +77,7 @@ func (w *WaitGroup) unlock(self uint32) {
 // is at it.
 func (w *WaitGroup) recover(seg *shm.Segment) {
 	self := uint32(seg.Self())
-	if ok, died := tryLockWord(seg, &w.lock, self); ok {
+	if ok, died := tryLockWord(seg, &w.lock, self, false); ok {
 		if died {
 			w.replay()
 			consistentWord(&w.lock, self)

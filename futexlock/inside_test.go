@@ -1,0 +1,68 @@
+package futexlock
+
+import (
+	"testing"
+
+	"shmkit/shm"
+)
+
+// A goroutine that reads alone, by the write side, leaves. Another of its process
+// has counted itself in a cell and is about to see that the gate is shut: it must
+// find its count again.
+func TestRUnlockOfOneThatReadsAlone(t *testing.T) {
+	o, err := shm.New[RWMutex]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	rw := o.Value()
+	seg := shm.Find(rw)
+	self := uint32(seg.Self())
+	if _, err := rw.writeLock(t.Context(), seg, self, gateShared); err != nil {
+		t.Fatal(err)
+	}
+	passing := class(rw.gate.Load()) // of the gate as it was open
+	c := rw.enter(seg, self, passing)
+	rw.RUnlock()
+	if s := rw.State(); holderOf(rw.write.Load()) != 0 || rw.gate.Load()&gateClosed != 0 {
+		t.Errorf("after RUnlock: %s", s)
+	}
+	if !rw.unread(c, self, passing) {
+		t.Error("RUnlock took the count of another goroutine")
+	}
+}
+
+// Init, or Close, under one that gathers permits: it does not look for them for
+// ever.
+func TestGatheredPermitsVanish(t *testing.T) {
+	o, err := shm.New[Semaphore]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	s := o.Value()
+	s.Init(4, 4)
+	const self = 7
+	mine := permitAs(0, permitTaking, self)
+	if n := change(s.celled(), self, 3, permitFree, func(v uint64) uint64 { return v | mine }); n != 3 {
+		t.Fatal(n)
+	}
+	s.Init(4, 4)
+	if letGo(s.celled(), 3, mine, permitOut) {
+		t.Error("let go of permits that nobody has")
+	}
+	if v := s.Value(); v != 4 {
+		t.Errorf("%d free, want 4", v)
+	}
+}
+
+func TestEarlierEpochs(t *testing.T) {
+	for _, c := range []struct {
+		e, than uint32
+		want    bool
+	}{{0, 0, false}, {0, 1, true}, {1, 0, false}, {epochMask, 0, true}, {0, epochMask, false}, {0, 2047, true}, {0, 2048, false}} {
+		if got := earlier(c.e, c.than); got != c.want {
+			t.Errorf("earlier(%d, %d) = %v", c.e, c.than, got)
+		}
+	}
+}
