@@ -49,6 +49,7 @@ var registered = struct {
 // it; T is known by its name with its package. Types that need no registration:
 // bool, numbers, string, []byte, time.Time, any, and slices and maps of these.
 // Values are encoded by package gob, which handles of shared objects use too.
+// Slices and maps of any can be nested 499 deep; what contains itself cannot be sent.
 func RegisterType[T any]() {
 	t := reflect.TypeFor[T]()
 	name := t.String()
@@ -65,19 +66,34 @@ func RegisterType[T any]() {
 
 var errUnknownType = errors.New("a Queue[any] does not know the type; call mpqueue.RegisterType for it in an init function")
 
+// errTooDeep is for what Decode would refuse, among it whatever contains itself.
+var errTooDeep = fmt.Errorf("a value lies in itself, or is nested too deep: an any, a slice and a map are each one level, of at most %d", maxDepth)
+
 func (anyCodec) Append(b []byte, v any) ([]byte, error) {
+	return appendAny(b, v, 1)
+}
+
+// appendAny appends a value with its type. depth counts the values and the slices and
+// maps that it lies in, itself included, as anyReader does.
+func appendAny(b []byte, v any, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return b, errTooDeep
+	}
 	if v == nil {
 		return append(b, 'n'), nil
 	}
 	x := reflect.ValueOf(v)
-	b, err := appendType(b, x.Type())
+	b, err := appendType(b, x.Type(), 0)
 	if err != nil {
 		return b, err
 	}
-	return appendValue(b, x)
+	return appendValue(b, x, depth)
 }
 
-func appendType(b []byte, t reflect.Type) ([]byte, error) {
+func appendType(b []byte, t reflect.Type, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return b, errTooDeep
+	}
 	if l, ok := letters[t]; ok {
 		return append(b, l), nil
 	}
@@ -88,13 +104,13 @@ func appendType(b []byte, t reflect.Type) ([]byte, error) {
 	case ok:
 		return appendBytes(append(b, 'r'), name), nil
 	case t.Name() == "" && t.Kind() == reflect.Slice:
-		return appendType(append(b, 's'), t.Elem())
+		return appendType(append(b, 's'), t.Elem(), depth+1)
 	case t.Name() == "" && t.Kind() == reflect.Map:
-		b, err := appendType(append(b, 'm'), t.Key())
+		b, err := appendType(append(b, 'm'), t.Key(), depth+1)
 		if err != nil {
 			return b, err
 		}
-		return appendType(b, t.Elem())
+		return appendType(b, t.Elem(), depth+1)
 	}
 	return b, fmt.Errorf("%v: %w", t, errUnknownType)
 }
@@ -103,7 +119,7 @@ func appendBytes[S string | []byte](b []byte, s S) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-func appendValue(b []byte, x reflect.Value) ([]byte, error) {
+func appendValue(b []byte, x reflect.Value, depth int) ([]byte, error) {
 	t := x.Type()
 	registered.RLock()
 	_, own := registered.byType[t]
@@ -135,30 +151,33 @@ func appendValue(b []byte, x reflect.Value) ([]byte, error) {
 	case reflect.String:
 		return appendBytes(b, x.String()), nil
 	case reflect.Interface:
-		if x.IsNil() {
-			return append(b, 'n'), nil
-		}
-		return anyCodec{}.Append(b, x.Interface())
+		return appendAny(b, x.Interface(), depth+1)
 	case reflect.Slice:
 		if t == basics['B'] {
 			return appendBytes(b, x.Bytes()), nil
 		}
+		if depth++; depth > maxDepth {
+			return b, errTooDeep
+		}
 		b = binary.AppendUvarint(b, uint64(x.Len()))
 		for i := range x.Len() {
 			var err error
-			if b, err = appendValue(b, x.Index(i)); err != nil {
+			if b, err = appendValue(b, x.Index(i), depth); err != nil {
 				return b, err
 			}
 		}
 		return b, nil
 	case reflect.Map:
+		if depth++; depth > maxDepth {
+			return b, errTooDeep
+		}
 		b = binary.AppendUvarint(b, uint64(x.Len()))
 		for it := x.MapRange(); it.Next(); {
 			var err error
-			if b, err = appendValue(b, it.Key()); err != nil {
+			if b, err = appendValue(b, it.Key(), depth); err != nil {
 				return b, err
 			}
-			if b, err = appendValue(b, it.Value()); err != nil {
+			if b, err = appendValue(b, it.Value(), depth); err != nil {
 				return b, err
 			}
 		}

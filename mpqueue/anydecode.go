@@ -18,7 +18,7 @@ type anyReader struct {
 }
 
 // maxDepth is how deep values may be nested: a damaged message must not use up
-// the stack.
+// the stack, nor must a value that contains itself. Append has the same limit.
 const maxDepth = 1000
 
 func (anyCodec) Decode(b []byte) (any, error) {

@@ -119,6 +119,62 @@ func TestAny(t *testing.T) {
 	}
 }
 
+// What Get could not read Put refuses, and what lies in itself does not end the
+// process.
+func TestAnyDepth(t *testing.T) {
+	q := newQueue[any](t, 1)
+	nested := func(n int, outer func(any) any) (v any) {
+		for range n {
+			v = outer(v)
+		}
+		return v
+	}
+	list := func(v any) any { return []any{v} }
+	dict := func(v any) any { return map[string]any{"": v} }
+	for _, outer := range []func(any) any{list, dict} {
+		for _, n := range []int{1, 499} {
+			v := nested(n, outer)
+			if err := q.Put(background, v); err != nil {
+				t.Fatal(n, err)
+			}
+			if got, err := q.Get(background); err != nil || !reflect.DeepEqual(got, v) {
+				t.Fatal(n, err)
+			}
+		}
+		for n := 495; n < 505; n++ { // wherever the limit is, it is that of both
+			if q.Put(background, nested(n, outer)) == nil {
+				if _, err := q.Get(background); err != nil {
+					t.Error(n, err)
+				}
+			}
+		}
+	}
+	self, selfMap := []any{1, nil}, map[string]any{}
+	self[1], selfMap["self"] = self, selfMap
+	typed := reflect.TypeFor[int]()
+	for range 1100 {
+		typed = reflect.SliceOf(typed)
+	}
+	for what, v := range map[string]any{
+		"501 lists": nested(501, list), "501 maps": nested(501, dict), "a list of itself": self, "a map of itself": selfMap,
+		"a type": reflect.Zero(typed).Interface(),
+	} {
+		if err := q.TryPut(v); err == nil || !strings.Contains(err.Error(), "too deep") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	usable(t, q, any(1))
+	a, b, err := mpqueue.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	defer b.Close()
+	if err := a.Send(background, self); err == nil || !strings.Contains(err.Error(), "too deep") {
+		t.Error(err)
+	}
+}
+
 func TestReserve(t *testing.T) {
 	q := newQueue[[]byte](t, 2)
 	for _, n := range []int{0, 10, 112, 113, 5000, 200000} {

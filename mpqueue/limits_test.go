@@ -2,6 +2,8 @@ package mpqueue_test
 
 import (
 	"errors"
+	"io/fs"
+	"strings"
 	"testing"
 
 	"shmkit/mpqueue"
@@ -13,6 +15,9 @@ func TestMisuse(t *testing.T) {
 		if _, err := mpqueue.New[int](n); err == nil {
 			t.Errorf("capacity %d accepted", n)
 		}
+	}
+	if _, err := mpqueue.New[int](1, mpqueue.Joinable(), mpqueue.WithDelivery(mpqueue.AtMostOnce)); !errors.Is(err, fs.ErrInvalid) || !strings.Contains(err.Error(), "AtMostOnce") {
+		t.Errorf("Joinable and AtMostOnce: %v", err)
 	}
 	q := newQueue[int](t, 1)
 	q.Put(background, 1)

@@ -77,7 +77,8 @@ func WithCodec[T any](c Codec[T]) Option { return func(o *options) { o.codec = c
 func WithoutSpin() Option { return func(o *options) { o.rules |= ruleSleep } }
 
 // Joinable makes a queue whose items count as unfinished until TaskDone: Python's
-// JoinableQueue. Get then keeps a lease on what it returned.
+// JoinableQueue. Get then keeps a lease on what it returned. It excludes
+// AtMostOnce, by which nothing is left to wait for once an item is delivered.
 func Joinable() Option { return func(o *options) { o.rules |= ruleJoinable } }
 
 // Delivery says what happens to an item whose consumer died.
@@ -86,7 +87,8 @@ type Delivery int
 const (
 	// AtLeastOnce delivers it again, marked. It is the default.
 	AtLeastOnce Delivery = iota
-	// AtMostOnce lets it go with its consumer.
+	// AtMostOnce lets it go with its consumer. Receive then returns a copy, and
+	// the item is done with at once: it does not count against the capacity.
 	AtMostOnce
 )
 

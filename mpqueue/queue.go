@@ -39,7 +39,8 @@ type Queue[T any] struct {
 // they are done. With capacity 0 the queue grows to its byte budget (see
 // WithMaxBytes), and gives memory back when it is drained.
 // Errors: *shm.PointerError if T cannot be shared, shm.ErrNoSpace, fs.ErrInvalid
-// for a capacity below 0 or beyond 2^30, errors.ErrUnsupported.
+// for a capacity below 0 or beyond 2^30 and for options that exclude each other,
+// errors.ErrUnsupported.
 func New[T any](capacity int, opts ...Option) (*Queue[T], error) {
 	return build[T]("new", "", capacity, opts, func(size int, so []shm.Option) (*shm.Segment, bool, error) {
 		s, err := shm.NewSegment(size, so...)
@@ -95,6 +96,9 @@ func build[T any](op, name string, capacity int, opts []Option, make func(int, [
 		return fail(fmt.Errorf("capacity %d, want 0 to %d: %w", capacity, maxCapacity, fs.ErrInvalid))
 	}
 	o := makeOptions(opts)
+	if o.rules&ruleJoinable != 0 && o.rules&ruleAtMostOnce != 0 {
+		return fail(fmt.Errorf("Joinable counts an item until TaskDone, AtMostOnce lets go of it before: %w", fs.ErrInvalid))
+	}
 	t, err := contentsOf[T](o)
 	if err != nil {
 		return fail(err)
