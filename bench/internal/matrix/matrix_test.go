@@ -68,6 +68,23 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// TestReadsWrites holds that an ordinary user, who has no tracepoint, is told the
+// reads and writes, and nothing of a kind that sleeps and wakes by other calls.
+func TestReadsWrites(t *testing.T) {
+	for impl, least := range map[string]float64{"pipe": 3, "unix": 1, "eventfd": 0, "mpqueue": -1, "posixmq": -1} {
+		r, err := throughput(t.Context(), Base(impl), quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Skipped != "" {
+			continue
+		}
+		if got := r.SyscallsPerMsg; (got != nil) != (least >= 0) || got != nil && (*got < least || r.SyscallsBy != "io") {
+			t.Errorf("%s: %+v", impl, r)
+		}
+	}
+}
+
 // The broken kinds are a pipe with a planted fault each; they exist in the
 // workers too, since those are this binary.
 func init() {

@@ -24,6 +24,10 @@ type Row struct {
 	DeliveredOK    bool     `json:"delivered_ok"`
 	Skipped        string   `json:"skipped,omitempty"` // why there are no numbers
 
+	// SyscallsBy says who counted: "tracepoint" every call; "io" reads and writes
+	// only, for a user without the rights for the other.
+	SyscallsBy string `json:"syscalls_by,omitempty"`
+
 	P50Min *float64 `json:"p50_min_ns,omitempty"` // over the repeats
 	P50Max *float64 `json:"p50_max_ns,omitempty"`
 	P99Min *float64 `json:"p99_min_ns,omitempty"`

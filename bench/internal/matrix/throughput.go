@@ -46,7 +46,7 @@ func throughput(ctx context.Context, c Case, e Effort) (Row, error) {
 			return Row{}, err
 		}
 		if s.calls >= 0 {
-			row.SyscallsPerMsg = some(float64(s.calls) / float64(s.messages))
+			row.SyscallsPerMsg, row.SyscallsBy = some(float64(s.calls)/float64(s.messages)), "tracepoint"
 		}
 	}
 	var samples []sample
@@ -58,6 +58,9 @@ func throughput(ctx context.Context, c Case, e Effort) (Row, error) {
 		samples = append(samples, s)
 	}
 	row.fill(samples)
+	if mid := samples[len(samples)/2]; row.SyscallsPerMsg == nil && k.ReadsWrites && mid.used.ReadCalls >= 0 && mid.used.WriteCalls >= 0 {
+		row.SyscallsPerMsg, row.SyscallsBy = some(float64(mid.used.ReadCalls+mid.used.WriteCalls)/float64(mid.messages)), "io"
+	}
 	return row, nil
 }
 

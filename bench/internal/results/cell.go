@@ -65,6 +65,14 @@ func spread(v, least, most *float64) string {
 	return fmt.Sprintf("%s (%s–%s)", micro(v), micro(least), micro(most))
 }
 
+// callsCell is the number of system calls, or the least that it can be.
+func callsCell(r matrix.Row) string {
+	if r.SyscallsBy == "io" {
+		return "≥ " + short(r.SyscallsPerMsg)
+	}
+	return short(r.SyscallsPerMsg)
+}
+
 func short(v *float64) string {
 	if v == nil {
 		return "–"

@@ -78,6 +78,11 @@ func TestTables(t *testing.T) {
 			}
 		}
 	}
+	f := sample()
+	f.Rows[1].SyscallsPerMsg, f.Rows[1].SyscallsBy = some(3.5), "io"
+	if got := f.Tables()["base"]; !strings.Contains(got, "≥ 3.5") {
+		t.Errorf("reads and writes pass for all system calls:\n%s", got)
+	}
 	if _, ok := tables["lock"]; ok {
 		t.Error("a table of nothing")
 	}

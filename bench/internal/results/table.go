@@ -122,7 +122,7 @@ func (f *File) baseTable() string {
 			ratio = plot.Number(python / *r.NSPerMsg)
 		}
 		lines = append(lines, []string{"`" + r.Impl + "`", plot.Number(1e9 / *r.NSPerMsg), ratio, digits(r.NSPerMsg),
-			digits(r.Min) + "–" + digits(r.Max), digits(r.CPUPerMsg), short(r.SyscallsPerMsg)})
+			digits(r.Min) + "–" + digits(r.Max), digits(r.CPUPerMsg), callsCell(r)})
 	}
 	return markdown(lines)
 }

@@ -30,13 +30,14 @@ const bufferSize = 64 << 10
 //     returned for is lost with its process. That is what buffering means.
 func BufPipe() Kind {
 	return Kind{
-		Name:     "bufpipe",
-		Batches:  true,
-		About:    "a pipe with bufio and length-prefixed frames",
-		Skip:     func(Spec) string { return "" },
-		Make:     func(s Spec) (*Channel, error) { return makePipe(s, s.Producers > 1 || s.Consumers > 1) },
-		Sender:   openBufSender,
-		Receiver: openBufReceiver,
+		Name:        "bufpipe",
+		Batches:     true,
+		ReadsWrites: true,
+		About:       "a pipe with bufio and length-prefixed frames",
+		Skip:        func(Spec) string { return "" },
+		Make:        func(s Spec) (*Channel, error) { return makePipe(s, s.Producers > 1 || s.Consumers > 1) },
+		Sender:      openBufSender,
+		Receiver:    openBufReceiver,
 	}
 }
 

@@ -26,10 +26,11 @@ import (
 //   - As many slots as the spec's capacity, but at most 64 MiB of them.
 func EventFD() Kind {
 	return Kind{
-		Name:    "eventfd",
-		Bounded: true,
-		About:   "a plain ring in shared memory, an eventfd to sleep on",
-		Modes:   []string{Hybrid, Spin, Block},
+		Name:        "eventfd",
+		Bounded:     true,
+		ReadsWrites: true,
+		About:       "a plain ring in shared memory, an eventfd to sleep on",
+		Modes:       []string{Hybrid, Spin, Block},
 		Skip: func(s Spec) string {
 			if s.Producers > 1 || s.Consumers > 1 {
 				return "a plain ring has one producer and one consumer"

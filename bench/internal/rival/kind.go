@@ -40,6 +40,9 @@ type Kind struct {
 	// Bounded says that Spec.Capacity counts what may lie in it; the room of
 	// the others is in bytes, and the kernel's choice.
 	Bounded bool
+	// ReadsWrites says that its messages move by read and write, which the
+	// kernel counts for everybody.
+	ReadsWrites bool
 	// Modes are those that an end can choose; nil: it blocks.
 	Modes []string
 

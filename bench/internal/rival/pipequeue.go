@@ -28,12 +28,13 @@ import (
 //   - The pipe has 1 MiB instead of 64 KiB, the most that any user may ask for.
 func PipeQueue() Kind {
 	return Kind{
-		Name:     "pipequeue",
-		About:    "one pipe, a lock at each end, gob messages: as Python builds its Queue",
-		Skip:     func(Spec) string { return "" },
-		Make:     func(s Spec) (*Channel, error) { return makePipe(s, true) },
-		Sender:   openPipeQueueSender,
-		Receiver: openPipeQueueReceiver,
+		Name:        "pipequeue",
+		ReadsWrites: true,
+		About:       "one pipe, a lock at each end, gob messages: as Python builds its Queue",
+		Skip:        func(Spec) string { return "" },
+		Make:        func(s Spec) (*Channel, error) { return makePipe(s, true) },
+		Sender:      openPipeQueueSender,
+		Receiver:    openPipeQueueReceiver,
 	}
 }
 

@@ -11,11 +11,12 @@ import "os"
 //   - 1 MiB of buffer, and blocking ends: see newPipe.
 func Pipe() Kind {
 	return Kind{
-		Name:   "pipe",
-		About:  "os.Pipe, one frame a message",
-		Skip:   func(Spec) string { return "" },
-		Make:   func(s Spec) (*Channel, error) { return makePipe(s, s.Producers > 1 || s.Consumers > 1) },
-		Sender: openStreamSender,
+		Name:        "pipe",
+		ReadsWrites: true,
+		About:       "os.Pipe, one frame a message",
+		Skip:        func(Spec) string { return "" },
+		Make:        func(s Spec) (*Channel, error) { return makePipe(s, s.Producers > 1 || s.Consumers > 1) },
+		Sender:      openStreamSender,
 		Receiver: func(e Ends, files []*os.File) (Receiver, error) {
 			return openStreamReceiver(e, files, false)
 		},

@@ -14,8 +14,9 @@ import (
 func SeqPacket() Kind {
 	limit := sync.OnceValue(func() int { return sendBuffer()*3/4 - 1024 }) // The kernel counts its own bookkeeping too.
 	return Kind{
-		Name:  "seqpacket",
-		About: "a pair of Unix sockets that keep messages apart",
+		Name:        "seqpacket",
+		ReadsWrites: true,
+		About:       "a pair of Unix sockets that keep messages apart",
 		Skip: func(s Spec) string {
 			if why := onlyLinux(s); why != "" {
 				return why

@@ -11,11 +11,12 @@ import (
 // as for Unix sockets; no delay, as Go's net sets it.
 func TCP() Kind {
 	return Kind{
-		Name:   "tcp",
-		About:  "a TCP connection over loop-back, one frame a message",
-		Skip:   onlyLinux,
-		Make:   func(s Spec) (*Channel, error) { return makeSocket(s, newTCPPair) },
-		Sender: openStreamSender,
+		Name:        "tcp",
+		ReadsWrites: true,
+		About:       "a TCP connection over loop-back, one frame a message",
+		Skip:        onlyLinux,
+		Make:        func(s Spec) (*Channel, error) { return makeSocket(s, newTCPPair) },
+		Sender:      openStreamSender,
 		Receiver: func(e Ends, files []*os.File) (Receiver, error) {
 			return openStreamReceiver(e, files, true)
 		},

@@ -11,11 +11,12 @@ import "os"
 //     buffer as large as the machine allows any user.
 func UnixStream() Kind {
 	return Kind{
-		Name:   "unix",
-		About:  "a pair of Unix stream sockets, one frame a message",
-		Skip:   onlyLinux,
-		Make:   func(s Spec) (*Channel, error) { return makeSocket(s, newStreamPair) },
-		Sender: openStreamSender,
+		Name:        "unix",
+		ReadsWrites: true,
+		About:       "a pair of Unix stream sockets, one frame a message",
+		Skip:        onlyLinux,
+		Make:        func(s Spec) (*Channel, error) { return makeSocket(s, newStreamPair) },
+		Sender:      openStreamSender,
 		Receiver: func(e Ends, files []*os.File) (Receiver, error) {
 			return openStreamReceiver(e, files, true)
 		},
