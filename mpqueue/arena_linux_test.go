@@ -27,8 +27,9 @@ type handArgs struct {
 	Times int // of what comes before
 }
 
-// turns are for three processes: each says when it is there, and is told to begin.
-type turns struct{ there, begin [3]atomic.Uint32 }
+// turns are for three processes: each says when it is there, is told to begin, and
+// says when it is done.
+type turns struct{ there, begin, done [3]atomic.Uint32 }
 
 // hand has its hands on an arena.
 var hand = procstest.Role("mpqueue-hand", func(ctx context.Context, a handArgs) error {
@@ -47,11 +48,13 @@ var hand = procstest.Role("mpqueue-hand", func(ctx context.Context, a handArgs) 
 	}
 	switch a.Does {
 	case "put":
-		return q.Put(ctx, text(a.Size))
+		err = q.Put(ctx, text(a.Size))
 	case "sweep":
 		q.Segment().Sweep()
 	}
-	return nil
+	a.Turns.Value().done[a.Who].Store(1)
+	<-ctx.Done() // its end would be one more death, and one more sweep
+	return err
 })
 
 // hands are a queue with an arena of a few chunks and who has hands on it. The
@@ -97,6 +100,14 @@ func (h *hands) start(a handArgs, opts ...procstest.Option) *procstest.Proc {
 }
 
 func (h *hands) begin(who int) { h.turns.Value().begin[who].Store(1) }
+
+// done waits until a process has done what it does.
+func (h *hands) done(who int) {
+	h.t.Helper()
+	if !wait(&h.turns.Value().done[who]) {
+		h.t.Fatal("a process does not finish")
+	}
+}
 
 func (h *hands) leave() { h.q.Close(); h.q = nil }
 
@@ -159,12 +170,10 @@ func TestArenaRunHalfApart(t *testing.T) {
 	h.begin(2)
 	puts.WaitStopped()
 	sweeps.Cont()
-	sweeps.Wait()
+	h.done(1)
 	h.come()
 	puts.Cont()
-	if s := puts.Wait(); s.Err != nil {
-		t.Fatal(s)
-	}
+	h.done(2)
 	h.get(6000)
 	h.intact(3)
 }
@@ -197,7 +206,7 @@ func TestArenaSweptTwice(t *testing.T) {
 		h.q.Segment().Sweep()
 		err := h.q.TryPut(text(3 * chunk))
 		sweeps.Cont()
-		sweeps.Wait()
+		h.done(1)
 		if err == nil {
 			t.Logf("%s: there is room before the sweep has ended", name)
 			if err := h.q.TryPut(text(chunk)); err == nil {
@@ -214,7 +223,10 @@ func TestArenaSweptTwice(t *testing.T) {
 		h.put(3 * chunk) // a run again
 		h.get(3 * chunk)
 		for i := range 3 {
+			h.procs[i].Kill()
+			h.procs[i].Wait()
 			h.turns.Value().there[i].Store(0)
+			h.turns.Value().done[i].Store(0)
 			h.turns.Value().begin[i].Store(0)
 		}
 	}
