@@ -1,7 +1,6 @@
 package mpqueue
 
 import (
-	"errors"
 	"fmt"
 	"math/bits"
 	"sync"
@@ -76,6 +75,8 @@ type cursors struct {
 	lease atomic.Uint64 // the very block: one that was not used is likely to be free still
 	class [classes]atomic.Uint64
 	mu    sync.Mutex // one goroutine of this process prepares chunks at a time
+	// Who waits for a block of a class lines up here: one of this process sleeps.
+	lines [classes]atomic.Uint32
 }
 
 // block returns the header of b, nil if there is no such block.
@@ -122,21 +123,41 @@ func (q *core) freeBlock(h *block) {
 	h.word.Store(makeWord(lapOf(h.word.Load())+1, 0, bFree))
 }
 
-// errNoRoom says that no block is free now.
-var errNoRoom = errors.New("no room")
+// shortage says that no block is free now. It names a process, or nobody, that may
+// have some for a moment: as it clears chunks, or has a lease block in hand.
+type shortage owner
 
-// alloc takes a block for n bytes. errNoRoom: wait until one is freed;
+func (shortage) Error() string { return "no room" }
+
+// blocking is the word of a slot that this process would be at, see operation.try;
+// 0 if there is none.
+func (s shortage) blocking() uint64 {
+	if s == 0 {
+		return 0
+	}
+	return makeWord(0, owner(s), writing)
+}
+
+// inArena is what a shortage of the arena's blocks comes to.
+func (s shortage) inArena() outcome {
+	if s == 0 {
+		return noRoom
+	}
+	return roomBusy
+}
+
+// alloc takes a block for n bytes. shortage: wait until one is freed;
 // ErrTooLarge: there will never be one; shm.ErrNoSpace: the machine is out of
 // memory. Killed at any point, the process leaves a block that is owned by the
 // dead and queued nowhere, which the sweep frees.
 func (q *core) alloc(n int) (blockID, error) {
-	if uint64(n) > q.geo.chunks*chunkSize || uint64(n) > 1<<32-1 {
-		return 0, fmt.Errorf("%w: %d bytes, the arena has %d", ErrTooLarge, n, q.geo.chunks*chunkSize)
+	if err := q.fits(n); err != nil {
+		return 0, err
 	}
 	if n > chunkSize {
 		return q.allocRun((uint64(n) + chunkSize - 1) / chunkSize)
 	}
-	class := uint64(max(bits.Len64(uint64(max(n, 1)-1)/minBlock), 0))
+	class := classOf(n)
 	for {
 		if b, ok := q.allocIn(class); ok {
 			return b, nil
@@ -147,6 +168,23 @@ func (q *core) alloc(n int) (blockID, error) {
 		}
 		q.cursor.class[class].Store(got * blocksPerChunk)
 	}
+}
+
+// fits returns an error if there will never be room for n bytes.
+func (q *core) fits(n int) error {
+	if uint64(n) <= q.geo.inline || uint64(n) <= q.geo.chunks*chunkSize && uint64(n) <= 1<<32-1 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d bytes, the arena has %d", ErrTooLarge, n, q.geo.chunks*chunkSize)
+}
+
+// classOf returns the class of the blocks that messages of n bytes lie in; classes
+// if that is a run.
+func classOf(n int) uint64 {
+	if n > chunkSize {
+		return classes
+	}
+	return uint64(bits.Len64(uint64(max(n, 1)-1) / minBlock))
 }
 
 // allocIn looks through the slabs of a class, from where it found a block last.

@@ -11,23 +11,81 @@ import (
 // prepare makes a slab of a class, or (class == classes) a run of n chunks, out
 // of chunks that are empty; if there are none, out of others whose blocks are
 // all free. It returns the first chunk.
+//
+// It touches nothing before it has seen that all of it can be had: what it would
+// have to give back might wake others that wait for room, and do the same.
 func (q *core) prepare(class, n uint64) (uint64, error) {
 	q.cursor.mu.Lock()
 	defer q.cursor.mu.Unlock()
+	at := owner(0) // another process that is at some chunk
 	for _, clear := range []bool{false, true} {
 		for ci := uint64(0); ci+n <= q.geo.chunks; ci++ {
+			there := uint64(0)
+			for there < n {
+				k, o := q.unused(ci+there, clear)
+				if o != 0 {
+					at = o
+				}
+				if k == 0 {
+					break
+				}
+				there += k
+			}
+			if there < n {
+				ci += there // the chunk that stopped us stops every run over it
+				continue
+			}
 			got := uint64(0)
 			for got < n && q.seize(ci+got, clear) {
 				got++
 			}
 			if got == n {
-				return ci, q.establish(ci, class, n)
+				err := q.establish(ci, class, n)
+				q.roomier() // it may be enough for others, too
+				return ci, err
+			}
+			if o := chunkOwner(q.chunk[ci+got].Load()); o != 0 { // else it is in use by now
+				at = o
 			}
 			q.empty(ci, got)
-			ci += got // the chunk that stopped us stops every run over it
+			q.roomier()
+			ci += got
 		}
 	}
-	return 0, errNoRoom
+	return 0, shortage(at)
+}
+
+// unused returns how many chunks could be seized from ci on, together: one that is
+// empty or, with clear, a slab or a run whose blocks are all free. If there are none
+// because another process is at it, it says who.
+func (q *core) unused(ci uint64, clear bool) (n uint64, at owner) {
+	w := q.chunk[ci].Load()
+	n, per := uint64(1), uint64(1)
+	switch st := chunkState(w); {
+	case st == cEmpty:
+		return 1, 0
+	case st == cClearing:
+		return 0, chunkOwner(w)
+	case !clear:
+		return 0, 0
+	case st == cSlab && chunkClass(w) < classes:
+		per = blocksPerChunk >> chunkClass(w)
+	case st == cRun && chunkCount(w) > 0 && chunkCount(w) <= q.geo.chunks-ci:
+		n = chunkCount(w)
+	default:
+		return 0, 0
+	}
+	hs := q.blocks[ci*blocksPerChunk:][:per]
+	for i := range hs {
+		switch bw := hs[i].word.Load(); stateOf(bw) {
+		case bFree:
+		case bGone:
+			n, at = 0, wordOwner(bw)
+		default:
+			return 0, 0
+		}
+	}
+	return n, at
 }
 
 // empty makes n chunks that this process has seized empty, from ci on.
@@ -76,6 +134,7 @@ func (q *core) retire(ci, n, w uint64) bool {
 		for k := range i {
 			q.freeBlock(&hs[k])
 		}
+		q.roomier()
 		return false
 	}
 	// Says how many bodies there are, for the sweep.
@@ -158,4 +217,5 @@ func (q *core) giveBack() {
 func (q *core) punch(ci uint64) {
 	q.seg.Punch(int(q.geo.arenaOff+ci*chunkSize), chunkSize) // if it fails, the memory stays with us
 	q.empty(ci, 1)
+	q.roomier()
 }

@@ -2,17 +2,27 @@ package mpqueue
 
 import "fmt"
 
-// allocLease takes a lease block, for an item that is inline in its slot.
+// allocLease takes a lease block, for an item that is inline in its slot. There are
+// more of them than items can be leased: a shortage passes, as soon as one who has
+// one in hand uses it or drops it.
 func (q *core) allocLease() (blockID, error) {
 	for {
 		n := q.leasable()
+		holder := owner(0)
 		for k, at := uint64(0), q.cursor.lease.Load(); k < n; k++ {
 			i := (at + k) % n
 			h := &q.leases[i]
-			if w := h.word.Load(); stateOf(w) == bFree && q.claimBlock(h, w) {
+			w := h.word.Load()
+			if stateOf(w) == bFree && q.claimBlock(h, w) {
 				q.cursor.lease.Store(i)
 				return blockID(i), nil
 			}
+			if stateOf(w) == bOwned && wordOwner(w) != q.self {
+				holder = wordOwner(w)
+			}
+		}
+		if n == uint64(len(q.leases)) {
+			return 0, shortage(holder)
 		}
 		if err := q.growLeases(n); err != nil {
 			return 0, err
@@ -35,13 +45,17 @@ func (q *core) startLeasing() error {
 // for a million items, of which ten are leased at a time, needs no more.
 const leasesAtFirst = 256
 
-// growLeases gives more lease blocks memory: as many again as have it. errNoRoom:
-// all have. First the memory, then the number: who sees the number can use them.
+// dropSpare gives back a lease block that was not used.
+func (q *core) dropSpare(b blockID) {
+	q.freeBlock(&q.leases[b])
+	if q.spare.Load()&waited != 0 {
+		signalAll(&q.spare)
+	}
+}
+
+// growLeases gives more lease blocks memory: as many again as have it. First the memory, then the number: who sees the number can use them.
 func (q *core) growLeases(have uint64) error {
 	want := min(max(2*have, leasesAtFirst), uint64(len(q.leases)))
-	if want <= have {
-		return errNoRoom
-	}
 	from, to := q.geo.leaseOff+have*blockHeader, q.geo.leaseData+want*q.geo.leaseStride()
 	if want < uint64(len(q.leases)) || have > 0 { // headers and data on their own
 		if err := q.seg.Reserve(int(from), int((want-have)*blockHeader)); err != nil {

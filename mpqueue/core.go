@@ -62,12 +62,18 @@ func newCore(s *shm.Segment, g geometry) *core {
 type outcome int
 
 const (
-	claimed outcome = iota
-	full            // every place holds an item that nobody is taking
-	empty           // no item is there
-	busy            // an unfinished operation stands in the way
-	closed          // CloseSend has been sealed at this position
+	claimed  outcome = iota
+	full             // every place holds an item that nobody is taking
+	empty            // no item is there
+	busy             // an unfinished operation stands in the way
+	closed           // CloseSend has been sealed at this position
+	noRoom           // no block of the arena that would do is free
+	roomBusy         // the same, but another process is at some of them and has not finished
+	noSpare          // every lease block is in use for the moment
 )
+
+// unfinished reports whether r depends on what others have begun.
+func (r outcome) unfinished() bool { return r == busy || r == roomBusy || r == noSpare }
 
 // claim is what a producer or a consumer has claimed, or why not.
 type claim struct {
@@ -296,13 +302,22 @@ func (q *core) freed() {
 	}
 }
 
-// freedBlock is freed after a block has become free. Who waits for room in the
-// arena may need more than just this block: then another must have its chance.
+// freedBlock is freed after a block has become free.
 func (q *core) freedBlock(b blockID) {
-	if uint64(b) >= uint64(len(q.leases)) && q.notFull.Load()&waited != 0 {
-		signalAll(&q.notFull)
+	if uint64(b) >= uint64(len(q.leases)) {
+		q.roomier()
+	} else if q.spare.Load()&waited != 0 {
+		signalAll(&q.spare)
 	}
 	q.freed()
+}
+
+// roomier tells that there may be room in the arena. Who waits for it may need more
+// than there is: so all look, and nobody has to pass it on.
+func (q *core) roomier() {
+	if q.roomy.Load()&waited != 0 {
+		signalAll(&q.roomy)
+	}
 }
 
 // seal closes the queue at the position of c, which is free and the head, unless

@@ -32,7 +32,8 @@ func describe(s *shm.Segment) string {
 	for _, w := range []struct {
 		v    uint32
 		what string
-	}{{q.notEmpty.Load(), "consumers sleep"}, {q.notFull.Load(), "producers sleep"}, {q.idle.Load(), "somebody is in Join"}} {
+	}{{q.notEmpty.Load(), "consumers sleep"}, {q.notFull.Load(), "producers sleep"},
+		{q.roomy.Load(), "producers wait for memory"}, {q.spare.Load(), "somebody waits for a lease block"}, {q.idle.Load(), "somebody is in Join"}} {
 		if w.v&waited != 0 {
 			parts = append(parts, w.what)
 		}

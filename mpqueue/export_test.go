@@ -13,6 +13,7 @@ var FaultPoints = []string{
 	"mpqueue.receive.leased", "mpqueue.done.freed",
 	"mpqueue.signal.pending", "mpqueue.wait.waited", "mpqueue.wait.woken",
 	"mpqueue.alloc.found", "mpqueue.alloc.unchecked", "mpqueue.alloc.claimed",
+	"mpqueue.reserve.counted",
 	"mpqueue.arena.seized", "mpqueue.arena.reserved", "mpqueue.arena.retired", "mpqueue.arena.bodies",
 	"mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
@@ -44,17 +45,24 @@ func TakeLeases[T any](q *Queue[T], n int) (giveBack func(), err error) {
 			ids = append(ids, id)
 		}
 	}
-	if err != errNoRoom {
+	if _, short := err.(shortage); !short {
 		return nil, err
 	}
 	for _, id := range ids[:n] {
-		c.freeBlock(c.block(id))
+		c.dropSpare(id)
 	}
 	return func() {
 		for _, id := range ids[n:] {
-			c.freeBlock(c.block(id))
+			c.dropSpare(id)
 		}
 	}, nil
+}
+
+// SpoilChunk makes the word of a chunk one that cannot be, until it is put right.
+func SpoilChunk[T any](q *Queue[T], ci int) (right func()) {
+	c := &q.q.chunk[ci]
+	w := c.Swap(7)
+	return func() { c.Store(w) }
 }
 
 // Leaks says what a queue that is closed and drained, and that nobody is at, still
@@ -107,7 +115,7 @@ func ShortOfWrap(capacity int, n uint64) Option {
 // blocks.
 func AgeWords[T any](q *Queue[T], n uint32) {
 	c := q.q
-	for _, w := range []*atomic.Uint32{&c.notEmpty, &c.notFull, &c.idle} {
+	for _, w := range []*atomic.Uint32{&c.notEmpty, &c.notFull, &c.roomy, &c.spare, &c.idle} {
 		w.Store(-n * sequence)
 	}
 	c.orphans.Store(-n)
@@ -128,7 +136,7 @@ func Wrapped[T any](q *Queue[T]) (laps, epochs, sequences, generations bool) {
 	_, is := c.geo.locate(end)
 	laps = was&lapMask > is&lapMask
 	epochs = int32(c.orphans.Load()) >= 0
-	for _, w := range []*atomic.Uint32{&c.notEmpty, &c.notFull, &c.idle} {
+	for _, w := range []*atomic.Uint32{&c.notEmpty, &c.notFull, &c.roomy, &c.spare, &c.idle} {
 		sequences = sequences || int32(w.Load()) >= 0
 	}
 	c.eachBlock(func(_ blockID, b *block) {

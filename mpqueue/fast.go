@@ -180,7 +180,7 @@ func (q *core) leaseFast(l *leased) (ok bool, err error) {
 	b := &q.leases[id]
 	s, w, p := q.claimGetFast()
 	if s == nil {
-		q.freeBlock(b)
+		q.dropSpare(id)
 		return false, nil
 	}
 	m := s.meta
@@ -210,7 +210,7 @@ func (q *core) leaseClaimed(l *leased, d delivery, spare blockID) (bool, error) 
 		used, err = q.lease(&d, spare)
 	}
 	if !used {
-		q.freeBlock(q.block(spare))
+		q.dropSpare(spare)
 	}
 	if err == nil {
 		*l, err = q.held(&d)

@@ -71,7 +71,9 @@ type control struct {
 	notEmpty atomic.Uint32 // consumers sleep on it, see wait.go
 	_        [124]byte
 	notFull  atomic.Uint32 // producers sleep on it
-	_        [124]byte
+	roomy    atomic.Uint32 // who needs a block of the arena sleeps on it
+	spare    atomic.Uint32 // who needs a lease block sleeps on it
+	_        [116]byte
 	idle     atomic.Uint32 // who waits in Join sleeps on it
 	_        [124]byte
 

@@ -75,8 +75,7 @@ func (q *core) closeIfAlone(but int) bool {
 		}
 	}
 	q.control.closed.Store(1)
-	signalAll(&q.notEmpty)
-	signalAll(&q.notFull)
+	q.signalSides()
 	return true
 }
 

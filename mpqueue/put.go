@@ -18,7 +18,7 @@ func (q *core) put(ctx context.Context, b []byte) error {
 func (q *core) putSlow(ctx context.Context, s *sender) error {
 	slow := *s // moves to the heap here, not for the quick ones
 	defer slow.drop()
-	return q.await(ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: &slow, why: ErrFull})
+	return q.await(ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: &slow, why: ErrFull, size: len(s.b)})
 }
 
 // tryPut is put without waiting.
@@ -28,7 +28,7 @@ func (q *core) tryPut(b []byte) error {
 		return err
 	}
 	word, r, err := s.try()
-	if r == busy && err == nil {
+	if r.unfinished() && err == nil {
 		slow := s
 		r, err = q.linger(&slow, word)
 		s = slow
@@ -42,11 +42,11 @@ func tryError(r outcome, err error) error {
 	switch {
 	case err != nil:
 		return err
-	case r == full:
+	case r == full || r == noRoom:
 		return ErrFull
 	case r == empty:
 		return ErrEmpty
-	case r == busy:
+	case r.unfinished():
 		return ErrBusy
 	case r == closed:
 		return ErrClosed
@@ -78,7 +78,7 @@ func (s *sender) quick(wait bool) (outcome, error) {
 		return full, shm.ErrClosed
 	}
 	if s.blk == nil && uint64(len(s.b)) > q.geo.inline {
-		if r, err := s.fill(); r != claimed || err != nil {
+		if _, r, err := s.fill(); r != claimed || err != nil {
 			return r, err
 		}
 	}
@@ -96,22 +96,23 @@ func (s *sender) quick(wait bool) (outcome, error) {
 	return claimed, nil
 }
 
-// fill copies the message into a block.
-func (s *sender) fill() (outcome, error) {
+// fill copies the message into a block. What it returns is as of operation.try.
+func (s *sender) fill() (uint64, outcome, error) {
 	id, err := s.q.alloc(len(s.b))
-	if err == errNoRoom {
-		return full, nil
+	if short, is := err.(shortage); is {
+		return short.blocking(), short.inArena(), nil
 	}
 	if err != nil {
-		return full, err
+		return 0, full, err
 	}
 	s.id, s.blk = id, s.q.block(id)
 	room, err := s.q.room(id)
 	if err != nil || len(room) < len(s.b) {
-		return full, corrupt("the room of block", uint64(id), uint64(len(room)))
+		s.drop()
+		return 0, full, corrupt("the room of block", uint64(id), uint64(len(room)))
 	}
 	s.blk.size, s.blk.tries = uint32(copy(room, s.b)), 0
-	return claimed, nil
+	return 0, claimed, nil
 }
 
 // refer makes a claimed slot hold the message, or say where it is.
@@ -136,8 +137,8 @@ func (s *sender) try() (uint64, outcome, error) {
 		return 0, closed, nil
 	}
 	if s.blk == nil && uint64(len(s.b)) > q.geo.inline {
-		if r, err := s.fill(); r != claimed || err != nil {
-			return 0, r, err
+		if w, r, err := s.fill(); r != claimed || err != nil {
+			return w, r, err
 		}
 	}
 	c, r := q.claimPut(s.mine)
@@ -159,4 +160,5 @@ func (s *sender) drop() {
 		s.q.freeBlock(s.blk)
 		s.q.freedBlock(s.id)
 	}
+	s.blk = nil
 }

@@ -234,8 +234,7 @@ func (q *Queue[T]) CloseSend() error {
 	}
 	shm.RaceRelease(&q.q.control.closed)
 	q.q.control.closed.Store(1)
-	signalAll(&q.q.notEmpty)
-	signalAll(&q.q.notFull)
+	q.q.signalSides()
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (q *core) tryReceiveItem() (leased, error) {
 
 func (q *core) tryReceive(r *receiver) error {
 	word, o, err := r.try()
-	if o == busy && err == nil {
+	if o.unfinished() && err == nil {
 		slow := *r // moves to the heap here
 		o, err = q.linger(&slow, word)
 		*r = slow
@@ -73,8 +73,8 @@ func (r *receiver) try() (uint64, outcome, error) {
 	for {
 		if q.geo.rules&ruleAtMostOnce == 0 && (r.lease || q.geo.tryMost != 0) && !r.have {
 			id, err := q.allocLease()
-			if err == errNoRoom {
-				return 0, empty, nil
+			if s, short := err.(shortage); short {
+				return s.blocking(), noSpare, nil
 			}
 			if err != nil {
 				return 0, empty, err
@@ -133,7 +133,7 @@ func (r *receiver) more() bool { return r.q.readable() }
 // drop gives back a lease block that was not used.
 func (r *receiver) drop() {
 	if r.have && !r.q.seg.Detached() {
-		r.q.freeBlock(r.q.block(r.spare))
+		r.q.dropSpare(r.spare)
 	}
 	r.have = false
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"shmkit/shm"
+	"shmkit/shm/fault"
 )
 
 // Slot is a reserved place for one message, to be written in place: in the
@@ -61,7 +62,7 @@ func (s *Slot[T]) reserve(ctx context.Context, q *Queue[T], n int) (*Slot[T], er
 // awaitRoom waits until there is room for a message of n bytes, and reserves it.
 func (q *core) awaitRoom(ctx context.Context, n int) (reserver, error) {
 	r := &reserver{q: q, n: n}
-	err := q.await(ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: r, why: ErrFull})
+	err := q.await(ctx, &waiter{word: &q.notFull, spin: &q.spinPut, op: r, why: ErrFull, size: n})
 	return *r, err
 }
 
@@ -95,11 +96,17 @@ func (r *reserver) try() (uint64, outcome, error) {
 	if q.control.closed.Load() != 0 {
 		return 0, closed, nil
 	}
+	if err := q.fits(r.n); err != nil {
+		return 0, full, err // before others find the queue full for it
+	}
 	if err := q.startLeasing(); err != nil {
 		return 0, full, err
 	}
 	if c, o := r.grant(); o != claimed {
 		return c, o, nil
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.reserve.counted")
 	}
 	var err error
 	if uint64(r.n) > q.geo.inline {
@@ -114,10 +121,14 @@ func (r *reserver) try() (uint64, outcome, error) {
 	}
 	if err != nil {
 		r.giveUp()
-		if err == errNoRoom {
-			return 0, full, nil
+		short, is := err.(shortage)
+		switch {
+		case !is:
+			return 0, full, err
+		case uint64(r.n) > q.geo.inline:
+			return short.blocking(), short.inArena(), nil
 		}
-		return 0, full, err
+		return short.blocking(), noSpare, nil
 	}
 	return 0, claimed, nil
 }
@@ -173,7 +184,11 @@ func (q *core) roomFor(n uint64) (uint64, outcome) {
 	return w, full
 }
 
-func (r *reserver) giveUp() { r.q.cell(cellReserved).Add(^uint32(0)) }
+// giveUp gives back what was counted. Others may have found the queue full for it.
+func (r *reserver) giveUp() {
+	r.q.cell(cellReserved).Add(^uint32(0))
+	r.q.freed()
+}
 
 func (r *reserver) more() bool { return r.q.writable() }
 

@@ -62,8 +62,7 @@ func sweep(s *shm.Segment, dead shm.Token) {
 	q.sweepProducers(dead)
 	// The last who wait for its leases look when they are no longer counted.
 	s.Cell(dead.Slot(), cellLeases).Store(0)
-	signalAll(&q.notEmpty)
-	signalAll(&q.notFull)
+	q.signalSides()
 	signalAll(&q.idle)
 }
 

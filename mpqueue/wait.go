@@ -84,12 +84,39 @@ func awake(word *atomic.Uint32) {
 	}
 }
 
+// signalSides wakes everybody who waits to put or to get.
+func (q *core) signalSides() {
+	for _, w := range []*atomic.Uint32{&q.notEmpty, &q.notFull, &q.roomy, &q.spare} {
+		signalAll(w)
+	}
+}
+
 // waiter is one blocked call: what to do, and where to sleep meanwhile.
 type waiter struct {
 	word *atomic.Uint32
 	spin *spinner
 	op   operation
 	why  error // to join with the context's
+	size int   // of the message, if it may need a block
+}
+
+// bed returns the word to sleep on after outcome r, and what is to be led on first:
+// of the goroutines of this process that wait for the same only one sleeps, and when
+// it has what it waited for the next one looks. Those who wait for room in the arena
+// wait for the same if they need blocks of one class. Messages of several chunks
+// differ, so each of them sleeps on its own; else one that needs much would keep
+// another from looking at what is enough for it.
+func (q *core) bed(w *waiter, r outcome) (on, line *atomic.Uint32) {
+	switch r {
+	case noRoom, roomBusy:
+		if c := classOf(w.size); c < classes {
+			line = &q.cursor.lines[c]
+		}
+		return &q.roomy, line
+	case noSpare:
+		return &q.spare, &q.spare
+	}
+	return w.word, w.word
 }
 
 // operation is a put or a get.
@@ -109,7 +136,6 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 	if err != nil || r == claimed || r == closed {
 		return q.endOf(r, err)
 	}
-	var last = r
 	look := func() bool {
 		word, r, err = w.op.try()
 		return err != nil || r == claimed || r == closed
@@ -117,21 +143,38 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 	if ctx.Err() == nil && q.canSpin() && w.spin.look(look) {
 		return q.endOf(r, err)
 	}
-	if err := q.seg.Lead(ctx, w.word); err != nil {
-		return q.gaveUp(w, err)
+	var leads *atomic.Uint32
+	leave := func() {
+		if leads != nil {
+			q.seg.Unlead(leads)
+			leads = nil
+		}
 	}
-	defer q.seg.Unlead(w.word)
+	defer leave()
 	for again := 0; ; {
-		v := setWaited(w.word)
+		on, line := q.bed(w, r)
+		if line != leads {
+			leave()
+			if line != nil {
+				if err := q.seg.Lead(ctx, line); err != nil {
+					return q.gaveUp(w, err)
+				}
+				leads = line
+			}
+		}
+		v := setWaited(on)
 		if fault.Enabled {
 			fault.Point("mpqueue.wait.waited")
 		}
 		if look() {
 			break
 		}
-		last = r
+		if to, _ := q.bed(w, r); to != on && again < lookAgain {
+			again++
+			continue // it waits for something else now
+		}
 		var blocker shm.Token
-		if last == busy {
+		if r.unfinished() {
 			if blocker, err = q.unblock(ctx, word); err != nil {
 				return err
 			} else if blocker == 0 && again < lookAgain && ctx.Err() == nil {
@@ -140,15 +183,15 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 			}
 		}
 		again = 0
-		if last == empty {
+		if r == empty {
 			q.giveBack()
 		}
-		reason := q.seg.Sleep(ctx, w.word, v, blocker)
+		reason := q.seg.Sleep(ctx, on, v, blocker)
 		if fault.Enabled && reason == shm.Woken {
 			fault.Point("mpqueue.wait.woken")
 		}
 		if reason == shm.Woken || !planted.keepPending {
-			awake(w.word)
+			awake(on)
 		}
 		switch reason {
 		case shm.Cancelled:
@@ -219,6 +262,10 @@ func (q *core) endError() error {
 // sleeps: the sweep ends by waking everybody.
 const lookAgain = 3
 
+// dyingLooks is how often, 100 µs apart, one who waits asks whether a process that
+// has begun to end has ended.
+const dyingLooks = 100
+
 // unblock deals with a slot word that says that an operation is unfinished. It
 // returns the process that is at it, or 0 if the word is worth another look.
 func (q *core) unblock(ctx context.Context, w uint64) (shm.Token, error) {
@@ -235,7 +282,10 @@ func (q *core) unblock(ctx context.Context, w uint64) (shm.Token, error) {
 		q.seg.Sweep()
 		return 0, nil
 	}
-	for q.seg.Dying(t) && !q.seg.Confirm(t) && ctx.Err() == nil {
+	for n := 0; q.seg.Dying(t) && !q.seg.Confirm(t); n++ {
+		if n == dyingLooks || ctx.Err() != nil {
+			return 0, nil // or its live word is damaged: is it still in the way?
+		}
 		time.Sleep(100 * time.Microsecond)
 	}
 	if q.seg.Dead(t) {
@@ -253,11 +303,11 @@ const tryFor = 100 * time.Microsecond
 // so all the time.
 func (q *core) linger(op operation, word uint64) (r outcome, err error) {
 	r = busy
-	for n := 0; r == busy && err == nil && n < quickLooks; n++ {
+	for n := 0; r.unfinished() && err == nil && n < quickLooks; n++ {
 		shm.Pause(4) // most are done within nanoseconds
 		word, r, err = op.try()
 	}
-	for begin := time.Now(); r == busy && err == nil && time.Since(begin) < tryFor; {
+	for begin := time.Now(); r.unfinished() && err == nil && time.Since(begin) < tryFor; {
 		if t, same := wordOwner(word).token(q.seg); !same || q.seg.Dead(t) || q.seg.Confirm(t) {
 			q.seg.Sweep()
 		}
