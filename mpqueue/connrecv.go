@@ -124,6 +124,7 @@ func (w *way) recvLocked(ctx context.Context, c *Conn, buf []byte, most int) (_ 
 		n := len(buf)
 		buf = slices.Grow(buf, int(p.size()))[:n+int(p.size())]
 		w.copyOut(buf[n:], p.at)
+		w.received()
 		w.advance(p.next)
 		return buf, false, nil
 	}
@@ -274,6 +275,7 @@ func (w *way) recvPart(h *halfMessage, buf []byte, before int) (_ []byte, whole 
 	n := len(buf)
 	buf = slices.Grow(buf, int(max(p.size(), min(rest, maxAhead))))[:n+int(p.size())]
 	w.copyOut(buf[n:], p.at)
+	w.received()
 	w.advance(p.next)
 	return buf, p.last(), nil
 }

@@ -81,6 +81,7 @@ func (w *way) readBytes(ctx context.Context, c *Conn, b []byte) (int, error) {
 		} else if k > 0 {
 			shm.RaceAcquire(&w.ctl.write)
 			w.copyOut(b[:k], r)
+			w.received()
 			w.advance(r + uint64(k))
 		}
 		unlock(&w.ctl.recv)

@@ -44,3 +44,12 @@ func PipeSleepers(c *Conn) (n int) {
 var PipeHoldPoints = []string{
 	"mpqueue.pipe.acquired", "mpqueue.pipe.redeemed", "mpqueue.pipe.granted", "mpqueue.pipe.dropped", "mpqueue.pipe.swept",
 }
+
+// PipeLag returns how long the receivers at c's end stand back, after setting it to
+// n, as if they had learned that, if n is not negative.
+func PipeLag(c *Conn, n int) int {
+	if n >= 0 {
+		c.in.spinRecv.lag.Store(int32(n))
+	}
+	return int(c.in.spinRecv.lag.Load())
+}

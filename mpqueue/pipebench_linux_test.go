@@ -89,6 +89,19 @@ func (l *overLine) recv([]byte) error {
 	return nil
 }
 
+// overRings is a ring each way.
+type overRings struct{ out, in *mpqueue.Ring[message64] }
+
+func (r overRings) send(b []byte) error {
+	return r.out.Put(background, message64{binary.LittleEndian.Uint64(b)})
+}
+
+func (r overRings) recv(b []byte) error {
+	m, err := r.in.Get(background)
+	binary.LittleEndian.PutUint64(b, m[0])
+	return err
+}
+
 type lines2 struct {
 	a atomic.Uint64
 	_ [248]byte
@@ -101,8 +114,10 @@ type pipeBenchArgs struct {
 	Lines       *shm.Object[lines2]
 	Address     string
 	Size, Count int
+	Stream      int // messages sent before that
 	Echo        bool
 	NoSpin      bool
+	Rings       [2]*mpqueue.Ring[message64]
 }
 
 func (a *pipeBenchArgs) messenger() (messenger, error) {
@@ -116,6 +131,9 @@ func (a *pipeBenchArgs) messenger() (messenger, error) {
 	switch a.Impl {
 	case "mpqueue":
 		return overConn{a.Conn}, nil
+	case "ring":
+		mpqueue.WaitFences()
+		return overRings{out: a.Rings[1], in: a.Rings[0]}, nil
 	case "os.Pipe":
 		return &overStream{Reader: file(3), Writer: file(4)}, nil
 	case "unix":
@@ -132,6 +150,11 @@ var benchPipe = procstest.Role("bench-pipe", func(ctx context.Context, a pipeBen
 		return err
 	}
 	b := make([]byte, a.Size)
+	for range a.Stream {
+		if err := m.send(b); err != nil {
+			return err
+		}
+	}
 	for n := range a.Count {
 		if a.Echo {
 			if err := m.recv(b); err != nil {
@@ -149,13 +172,20 @@ var benchPipe = procstest.Role("bench-pipe", func(ctx context.Context, a pipeBen
 })
 
 // peer starts the other process and returns the messenger to it.
-func (a pipeBenchArgs) peer(b *testing.B) messenger {
+func (a pipeBenchArgs) peer(b testing.TB) messenger {
 	switch a.Impl {
 	case "mpqueue":
 		mine, theirs := newPipe(b)
 		a.Conn = theirs
 		benchPipe.Start(b, a)
 		return overConn{mine}
+	case "ring":
+		for i := range a.Rings {
+			a.Rings[i] = newRing[message64](b, 1024)
+		}
+		mpqueue.WaitFences()
+		benchPipe.Start(b, a)
+		return overRings{out: a.Rings[0], in: a.Rings[1]}
 	case "os.Pipe":
 		r1, w1, err1 := os.Pipe()
 		r2, w2, err2 := os.Pipe()
@@ -194,42 +224,64 @@ func (a pipeBenchArgs) peer(b *testing.B) messenger {
 
 // BenchmarkPipeRoundTrip sends a message to another process and gets it back. With
 // side=asleep nobody looks again before it sleeps, so that every message wakes its
-// receiver, as it does when answers take longer.
+// receiver, as it does when answers take longer. With after=stream both sides have
+// learned from a stream before.
 func BenchmarkPipeRoundTrip(b *testing.B) {
 	for _, side := range []string{"awake", "asleep"} {
-		for _, impl := range []string{"mpqueue", "os.Pipe", "unix", "line"} {
-			if impl == "line" && side == "asleep" {
+		for _, impl := range []string{"mpqueue", "ring", "os.Pipe", "unix", "line"} {
+			sizes := []int{64}
+			switch {
+			case (impl == "line" || impl == "ring") && side == "asleep":
 				continue
+			case impl == "mpqueue" && side == "awake":
+				sizes = []int{64, 256, 1 << 10, 4 << 10}
 			}
-			b.Run(fmt.Sprintf("side=%s/impl=%s/size=64", side, impl), func(b *testing.B) {
-				if side == "asleep" {
-					mpqueue.PlantInPipes("no spin")
-					defer mpqueue.PlantInPipes("")
-				}
-				const warm = 100
-				m := pipeBenchArgs{Impl: impl, Size: 64, Count: b.N + warm, Echo: true, NoSpin: side == "asleep"}.peer(b)
-				buf := make([]byte, 64)
-				trip := func(n int) {
-					binary.LittleEndian.PutUint64(buf, uint64(n))
-					err := m.send(buf)
-					if err == nil {
-						err = m.recv(buf)
-					}
-					if err != nil || binary.LittleEndian.Uint64(buf) != uint64(n) {
-						b.Fatal(n, err)
-					}
-				}
-				for n := range warm {
-					trip(n)
-				}
-				b.ResetTimer()
-				for n := range b.N {
-					trip(n)
-				}
-				b.StopTimer()
-			})
+			for _, size := range sizes {
+				b.Run(fmt.Sprintf("side=%s/impl=%s/size=%d", side, impl, size), func(b *testing.B) {
+					roundTrips(b, pipeBenchArgs{Impl: impl, Size: size, NoSpin: side == "asleep"})
+				})
+			}
 		}
 	}
+	for _, impl := range []string{"mpqueue", "ring"} {
+		b.Run(fmt.Sprintf("side=awake/impl=%s/size=64/after=stream", impl), func(b *testing.B) {
+			roundTrips(b, pipeBenchArgs{Impl: impl, Size: 64, Stream: 1_000_000})
+		})
+	}
+}
+
+func roundTrips(b *testing.B, a pipeBenchArgs) {
+	if a.NoSpin {
+		mpqueue.PlantInPipes("no spin")
+		defer mpqueue.PlantInPipes("")
+	}
+	const warm = 100
+	a.Count, a.Echo = b.N+warm, true
+	m := a.peer(b)
+	buf := make([]byte, a.Size)
+	for n := range a.Stream {
+		if err := m.recv(buf); err != nil {
+			b.Fatal("stream", n, err)
+		}
+	}
+	trip := func(n int) {
+		binary.LittleEndian.PutUint64(buf, uint64(n))
+		err := m.send(buf)
+		if err == nil {
+			err = m.recv(buf)
+		}
+		if err != nil || binary.LittleEndian.Uint64(buf) != uint64(n) {
+			b.Fatal(n, err)
+		}
+	}
+	for n := range warm {
+		trip(n)
+	}
+	b.ResetTimer()
+	for n := range b.N {
+		trip(n)
+	}
+	b.StopTimer()
 }
 
 // BenchmarkPipeStream receives messages from another process.

@@ -73,6 +73,11 @@ func (w *way) watch(s *pipeWait) shm.Token {
 // two microseconds or so.
 const quickPipeLooks = 64
 
+// soonEvery: an answer, too, can be there at once, so that this says little of a
+// stream. To try out whether it is one costs an answer some pauses; it is done every
+// so many times.
+const soonEvery = 32
+
 // wait waits until s is ready.
 func (w *way) wait(ctx context.Context, s pipeWait) error {
 	if ok, err := w.ready(&s); ok || err != nil {
@@ -111,12 +116,12 @@ func (w *way) spin(s *pipeWait) (ok bool, err error) {
 		return false, nil
 	}
 	if s.what == forData {
-		w.spinRecv.standBack(w.ctl.read.Load() / 64)
+		w.spinRecv.standBack(w.got.Load())
 	}
 	for n := range quickPipeLooks {
 		shm.Pause(1)
 		if ok, err = w.ready(s); ok || err != nil {
-			if n <= 2 && s.what == forData {
+			if n <= 2 && s.what == forData && w.soons.Add(1)%soonEvery == 0 {
 				w.spinRecv.soon()
 			}
 			return ok, err

@@ -38,6 +38,11 @@ type way struct {
 	readSeen  uint64
 	writeSeen atomic.Uint64
 
+	// How many messages this process has received; written under recv. And how
+	// often one was there as soon as it was looked for.
+	got   atomic.Uint64
+	soons atomic.Uint32
+
 	// half is the message of which this process has received a part, in a call
 	// that gave up; guarded by recv. It counts while it is our turn.
 	half *halfMessage
@@ -78,7 +83,7 @@ func (w *way) there(r uint64) (uint64, error) {
 	if p-r > w.size {
 		return 0, corrupt("the write position of pipe", 0, p)
 	}
-	w.writeSeen.Store(p)
+	shm.StoreRelease(&w.writeSeen, p)
 	return p - r, nil
 }
 
@@ -93,6 +98,9 @@ func (w *way) publish(p uint64) {
 	wake(&w.ctl.notEmpty)
 	wake(&w.ctl.more)
 }
+
+// received counts a message, or what a Read has got. The caller holds recv.
+func (w *way) received() { shm.StoreRelease(&w.got, w.got.Load()+1) }
 
 // advance gives everything before position r back to the senders.
 func (w *way) advance(r uint64) {

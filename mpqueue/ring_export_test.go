@@ -111,3 +111,19 @@ func PretendPlainProducer[T any](r *Ring[T]) { r.c.ctl.producer.Or(rolePlain) }
 func RingAsksForFences[T any](r *Ring[T]) bool {
 	return r.c.ctl.sendState.Load()&ringFence != 0 && r.c.ctl.recvState.Load()&ringFence != 0
 }
+
+// RingLag is PipeLag for the consumer of r.
+func RingLag[T any](r *Ring[T], n int) int {
+	if n >= 0 {
+		r.c.out.lag = n
+	}
+	return r.c.out.lag
+}
+
+// RingLagAfter returns how long a side of r stands back that has moved on by so many
+// items, in so many steps, since it last waited, and stood back for lag then.
+func RingLagAfter[T any](r *Ring[T], lag, items, steps int) int {
+	s := ringSide{lag: lag, next: uint64(items), more: uint64(items - steps)}
+	r.c.standBack(&s)
+	return s.lag
+}

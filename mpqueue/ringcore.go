@@ -45,6 +45,7 @@ type ringSide struct {
 	until uint64       // where the last reservation, or Peek, ends; see held
 	mark  uint64       // the position when it last looked at the other side's
 	lag   int          // pauses before it looks, see standBack
+	more  uint64       // items since then beyond the first of each step
 	mine  *atomic.Bool // this process has the role; in ringHolds
 	mode  atomic.Uint32
 

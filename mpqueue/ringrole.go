@@ -84,7 +84,7 @@ func (c *ringCore) takeOver(s *ringSide) error {
 			s.next++
 		}
 	}
-	s.limit, s.until, s.mark = s.next, s.next, s.next
+	s.limit, s.until, s.mark, s.more = s.next, s.next, s.next, 0
 	s.mine.Store(true)
 	s.mode.And(^uint32(sidePlain))
 	rouse(s.word) // from a wake that was given to the last holder, and died with it

@@ -13,6 +13,7 @@ func (c *ringCore) publish(p, n uint64) error {
 	shm.RaceRelease(&c.ctl.write)
 	c.in.next = p + n
 	c.in.until = p + n
+	c.in.more += n - 1
 	// Publishes the items; pairs with the load in items.
 	switch m := c.in.mode.Load(); {
 	case m == sidePlain:
@@ -34,6 +35,7 @@ func (c *ringCore) publish(p, n uint64) error {
 func (c *ringCore) take(p, n uint64) error {
 	shm.RaceRelease(&c.ctl.read)
 	c.out.next = p + n
+	c.out.more += n - 1
 	// Frees the places; pairs with the load in room.
 	switch m := c.out.mode.Load(); {
 	case m == sidePlain:

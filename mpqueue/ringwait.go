@@ -166,7 +166,7 @@ func (c *ringCore) goPlain(s *ringSide) {
 
 const (
 	ringLagMax  = 128 // pauses: 2 to 5 µs
-	longRingRun = 64  // items between two looks that are enough
+	longRingRun = 64  // messages between two looks that are enough
 )
 
 // standBack pauses a side that has caught up with the other one, in a stream.
@@ -175,16 +175,18 @@ const (
 // producer that is about to write it, and if it does so after each item the line
 // travels to and fro with every item. So in a stream a side that has caught up
 // lets the other one get ahead by some items first: what costs most is then paid
-// once for all of them. How long that pause should be is learned from the number
-// of items that each look finds. A side that finds nothing after it is in a
-// conversation, not in a stream, and soon stops pausing.
+// once for all of them. How long that pause should be is learned from what each look
+// finds. If that was one message, put or taken in one step however many items it has,
+// or if nothing comes soon after it, this is a conversation, not a stream: the other
+// side waits for the answer while we pause. So the pause soon ends.
 func (c *ringCore) standBack(s *ringSide) {
 	run := s.next - s.mark
-	s.mark = s.next
+	steps := run - s.more
+	s.mark, s.more = s.next, 0
 	switch {
-	case run > c.geo.capacity/2: // the other side had to wait for us
+	case run > c.geo.capacity/2, steps <= 1: // the other side had to wait for us, or waits
 		s.lag /= 2
-	case run > 1 && run < min(longRingRun, c.geo.capacity/8):
+	case steps < longRingRun && run < c.geo.capacity/8:
 		s.lag = min(max(2*s.lag, 2), ringLagMax)
 	}
 	for n := s.lag; n > 0; n -= 16 {

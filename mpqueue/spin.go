@@ -39,14 +39,21 @@ func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
 // messages since the last time. p is the position that is waited for.
 func (s *spinner) standBack(p uint64) {
 	lag := s.lag.Load()
-	switch run := p - s.mark.Swap(p); {
+	run := p - s.mark.Load()
+	if run != 0 {
+		s.mark.Store(p)
+	}
+	before := lag
+	switch {
 	case run >= longRun:
 	case run > 1:
 		lag = min(2*lag, lagMax)
 	default:
 		lag /= 2
 	}
-	s.lag.Store(lag)
+	if lag != before { // each store is a fence
+		s.lag.Store(lag)
+	}
 	for n := lag; n > 0; n -= 16 {
 		shm.Pause(int(min(n, 16)))
 	}
