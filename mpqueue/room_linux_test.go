@@ -169,17 +169,23 @@ type roomArgs struct {
 	Does  string
 }
 
+// roomTaker does one thing, and then stays: its end would wake everybody.
 var roomTaker = procstest.Role("mpqueue-room", func(ctx context.Context, a roomArgs) error {
-	if a.Does == "reserve" {
-		_, err := a.Queue.ReserveSize(ctx, a.Size)
-		return err
-	}
-	err := a.Queue.Put(ctx, text(a.Size))
-	if a.Does == "stay" {
-		if !errors.Is(err, mpqueue.ErrCorrupt) {
+	var err error
+	switch a.Does {
+	case "put":
+		err = a.Queue.Put(ctx, text(a.Size))
+	case "get":
+		_, err = a.Queue.Get(ctx)
+	case "reserve":
+		_, err = a.Queue.ReserveSize(ctx, a.Size)
+	case "put and fail":
+		if err = a.Queue.Put(ctx, text(a.Size)); !errors.Is(err, mpqueue.ErrCorrupt) {
 			return errors.New("a damaged chunk word is no error")
 		}
-		a.Queue.Put(ctx, nil)
+		err = a.Queue.Put(ctx, nil)
+	}
+	if err == nil {
 		<-ctx.Done()
 	}
 	return err
@@ -191,7 +197,7 @@ func TestArenaBeingPrepared(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	soonest(t, "Put, when a chunk is ready", func() time.Duration {
 		q := newQueue[[]byte](t, 4, mpqueue.WithMaxBytes(chunk))
-		p := roomTaker.Start(t, roomArgs{Queue: q, Size: 5000}, procstest.StopAt("mpqueue.arena.reserved", 1))
+		p := roomTaker.Start(t, roomArgs{Queue: q, Size: 5000, Does: "put"}, procstest.StopAt("mpqueue.arena.reserved", 1))
 		p.WaitStopped()
 		takes(t, "TryPut", 0, func() {
 			if err := q.TryPut(text(5000)); err != mpqueue.ErrBusy {
@@ -203,10 +209,8 @@ func TestArenaBeingPrepared(t *testing.T) {
 		}
 		blocked := blockedPut(q, 5000)
 		procstest.WaitBlocked(t, 0, 1)
-		time.Sleep(time.Millisecond)
-		p.Cont()
-		p.Wait() // its message is there, so there were blocks before that
 		begin := time.Now()
+		p.Cont()
 		ends(t, "Put", blocked)
 		return time.Since(begin)
 	})
@@ -271,7 +275,7 @@ func TestNoLeaseBlockToSpare(t *testing.T) {
 func TestPutGivesItsBlockBack(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	q := newQueue[[]byte](t, 4, mpqueue.WithMaxBytes(chunk))
-	p := roomTaker.Start(t, roomArgs{Queue: q, Size: 5000, Does: "stay"}, procstest.StopAt("mpqueue.alloc.claimed", 1))
+	p := roomTaker.Start(t, roomArgs{Queue: q, Size: 5000, Does: "put and fail"}, procstest.StopAt("mpqueue.alloc.claimed", 1))
 	p.WaitStopped()
 	right := mpqueue.SpoilChunk(q, 0)
 	p.Cont()
@@ -290,16 +294,14 @@ func TestPutGivesItsBlockBack(t *testing.T) {
 func TestLiveWordSaysDying(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	name := "dying-not"
-	q, err := mpqueue.Create[int](name, 1)
+	q, err := mpqueue.Create[[]byte](name, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer shm.Remove(name)
 	defer q.Close()
-	if err := q.Put(background, 1); err != nil {
-		t.Fatal(err)
-	}
-	p := halted.Start(t, victimArgs{q, "Get"}, procstest.StopAt("mpqueue.get.claimed", 1))
+	mustPut(t, q, 1)
+	p := roomTaker.Start(t, roomArgs{Queue: q, Does: "get"}, procstest.StopAt("mpqueue.get.claimed", 1))
 	p.WaitStopped()
 	file := vandal(t, name)
 	for _, a := range q.Segment().Participants() {
@@ -311,12 +313,11 @@ func TestLiveWordSaysDying(t *testing.T) {
 		binary.NativeEndian.PutUint32(live, word|1<<30)
 		defer binary.NativeEndian.PutUint32(live, word)
 	}
-	put := make(chan error, 1)
-	go func() { put <- q.Put(background, 2) }()
+	put := blockedPut(q, 2)
 	time.Sleep(5 * time.Millisecond) // it polls, or sleeps
 	p.Cont()
 	takes(t, "Put after a process whose live word says that it dies", 0, func() { ends(t, "Put", put) })
-	if v, err := q.TryGet(); v != 2 || err != nil {
-		t.Error(v, err)
+	if b, err := q.TryGet(); len(b) != 2 || err != nil {
+		t.Error(b, err)
 	}
 }
