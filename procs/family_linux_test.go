@@ -315,7 +315,7 @@ func TestMainJoins(t *testing.T) {
 	if took := time.Since(begin); took < 300*time.Millisecond {
 		t.Errorf("the program ended after %v, before its child", took)
 	}
-	if !h.gone(time.Second) {
+	if !h.gone(10 * time.Second) {
 		t.Error("somebody is left")
 	}
 
@@ -323,7 +323,7 @@ func TestMainJoins(t *testing.T) {
 	h = found(t, "return", string(daemon), string(deaf), string(nobody), string(deaf), "1h")
 	h.cmd.Wait()
 	t.Logf("a program with a deaf daemon took %v", time.Since(begin))
-	if !h.gone(time.Second) {
+	if !h.gone(10 * time.Second) {
 		t.Error("the daemon is left")
 	}
 }

@@ -57,13 +57,14 @@ func init() {
 	}
 	bare["shutdown"] = func() {
 		procs.Init()
-		d, p := sleeper.Process(time.Hour, procs.Daemon()), sleeper.Process(100*time.Millisecond)
+		d, p := sleeper.Process(time.Hour, procs.Daemon()), sleeper.Process(time.Hour)
 		if err := errors.Join(d.Start(), p.Start()); err != nil {
 			fmt.Println(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		defer cancel()
 		fmt.Println(procs.Shutdown(ctx), p.Alive())
+		p.Terminate()
 		fmt.Println(procs.Shutdown(context.Background()), d.Alive(), p.Alive())
 	}
 }

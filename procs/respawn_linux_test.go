@@ -181,7 +181,7 @@ func init() {
 // counts.
 func TestGraceOfGrandchildren(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
-	const grace = 100 * time.Millisecond
+	const grace = 500 * time.Millisecond // to return in: a promise of 10 ms
 	for _, c := range []struct {
 		f    *procs.ResultFunction[slowArgs, string]
 		want string
@@ -190,7 +190,7 @@ func TestGraceOfGrandchildren(t *testing.T) {
 		{parting, "left early"},
 	} {
 		f := newFlag(t)
-		p := c.f.Process(slowArgs{f, 8 * grace}, procs.Grace(grace))
+		p := c.f.Process(slowArgs{f, 2 * grace}, procs.Grace(grace))
 		start(t, p.Process)
 		awaitFlag(t, f, 2)
 		begin := time.Now()

@@ -172,7 +172,8 @@ func TestGrandchildDoesNotDelay(t *testing.T) {
 		if err := p.Join(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begin); took > 5*time.Second {
+		// A second is the most that output may hold Join back.
+		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("Join took %v", took)
 		}
 		if got := strings.Count(out.String(), "\n"); got != lines || !strings.HasSuffix(out.String(), "no newline") {

@@ -88,7 +88,7 @@ func allRan() bool {
 // leaks names what the tests left behind. What ends by itself is given time.
 func leaks(before map[int]string, names string) []string {
 	var found []string
-	deadline := time.Now().Add(3 * time.Second)
+	deadline := time.Now().Add(10 * time.Second) // of the second in which daemons end
 	for {
 		found = append(leakedProcesses(), leakedDescriptors(before)...)
 		if len(found) == 0 || time.Now().After(deadline) {

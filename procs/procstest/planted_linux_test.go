@@ -68,7 +68,7 @@ var planted = map[string]struct {
 	},
 	"a process left running": {
 		func(t *testing.T) {
-			cmd := exec.Command("sleep", "8")
+			cmd := exec.Command("sleep", "20")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
