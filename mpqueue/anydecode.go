@@ -15,6 +15,7 @@ import (
 type anyReader struct {
 	b     []byte
 	depth int
+	own   []reflect.Value // of types of RegisterType: there can be handles in them
 }
 
 // maxDepth is how deep values may be nested: a damaged message must not use up
@@ -27,7 +28,13 @@ func (anyCodec) Decode(b []byte) (any, error) {
 	if err == nil && len(r.b) != 0 {
 		err = r.fail("it should have ended")
 	}
-	return v, err
+	if err != nil {
+		for _, x := range r.own {
+			closeHandles(x, 0)
+		}
+		return nil, err
+	}
+	return v, nil
 }
 
 func (r *anyReader) fail(what string) error {
@@ -138,6 +145,7 @@ func (r *anyReader) value(x reflect.Value) error {
 			return err
 		}
 		if own {
+			r.own = append(r.own, x)
 			return gob.NewDecoder(bytes.NewReader(b)).DecodeValue(x.Addr())
 		}
 		return x.Addr().Interface().(*time.Time).UnmarshalBinary(b)
