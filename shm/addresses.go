@@ -79,11 +79,19 @@ func (t *addressTable) walk(a uintptr) *Segment {
 	// it one is found by the longer way, and their users do not take the line
 	// from each other. If the segment is taken away meanwhile, remove has seen
 	// the entry or we see that the segment has gone.
-	if near := &t.near[nearHash(a)]; near.Load() == nil && near.CompareAndSwap(nil, s) && (*t.segments.Load())[n] != s {
-		near.CompareAndSwap(s, nil)
+	if near := &t.near[nearHash(a)]; near.Load() == nil {
+		if walked != nil {
+			walked()
+		}
+		if near.CompareAndSwap(nil, s) && (*t.segments.Load())[n] != s {
+			near.CompareAndSwap(s, nil)
+		}
 	}
 	return s.seg
 }
+
+// walked is set by a test that takes the segment away in that moment.
+var walked func()
 
 // add makes the addresses of c known.
 func (t *addressTable) add(c *core) {

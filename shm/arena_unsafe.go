@@ -17,11 +17,12 @@ const (
 )
 
 // desc says what lies in a block of an arena. The owner of the arena writes it
-// before it sets its bit; while any bit of the block is set it does not change.
+// before it sets its bit; while any bit of the block is set it does not change, but
+// for opens, and for gen: the owner may raise that just before it sees a new bit.
 type desc struct {
 	_ structs.HostLayout
 
-	gen      atomic.Uint32 // raised when the owner takes the block; handles carry it
+	gen      atomic.Uint32 // raised when the owner takes the block or lets go of it; handles carry it
 	opens    atomic.Uint32 // how often a process has opened the block by a handle
 	kind     uint32        // KindObject, KindSlice
 	nlocks   uint32

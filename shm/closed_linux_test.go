@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,4 +74,32 @@ func TestPeekLeavesNothing(t *testing.T) {
 	if grown >= looks*size/4 {
 		t.Error("the mappings stay")
 	}
+}
+
+// addressable returns how many bytes of s have memory behind them.
+func addressable(t testing.TB, s *shm.Segment) int64 {
+	var n int64
+	for _, link := range links(t) {
+		if f, err := os.Stat(link); err == nil && strings.Contains(target(link), s.ID().String()[:16]) {
+			n = f.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+	}
+	return n
+}
+
+// links lists the descriptors of this process.
+func links(t testing.TB) (all []string) {
+	e, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range e {
+		all = append(all, "/proc/self/fd/"+d.Name())
+	}
+	return all
+}
+
+func target(link string) string {
+	to, _ := os.Readlink(link)
+	return to
 }

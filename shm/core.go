@@ -1,8 +1,8 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -81,53 +81,89 @@ func attachLocked(f *os.File, path string, want expectation, o *options) (_ *cor
 	if err := o.trusts(node.UID); err != nil {
 		return nil, false, err
 	}
-	registry.mu.Lock()
-	defer registry.mu.Unlock()
 	at := inode{node.Dev, node.Ino}
-	if c := registry.byIno[at]; c != nil {
-		if err := want.check(&c.hdr); err != nil {
-			return nil, false, err
-		}
-		c.refs++
-		return c, false, nil
+	if c, err := attachedTo(at, want); c != nil || err != nil {
+		return c, false, err
 	}
 	c := &core{name: path, inode: at, refs: 1, closed: make(chan struct{})}
-	if c.hdr, err = readHeader(f); err != nil {
+	if err := c.open(f, node, want, o); err != nil {
 		return nil, false, err
 	}
-	if err := want.check(&c.hdr); err != nil {
-		return nil, false, err
-	}
-	if err := c.hdr.fill(f, node, path); err != nil {
-		return nil, false, err
-	}
-	if c.file, err = sys.Reopen(f); err != nil {
-		return nil, false, err
-	}
-	if c.mem, err = mmap.MapRegion(c.file, int(c.hdr.size), mmap.RDWR, 0, 0); err != nil {
-		c.file.Close()
-		return nil, false, fmt.Errorf("mmap: %w", err)
-	}
-	c.lay()
-	if o.prefault {
-		err = sys.Prefault(c.mem)
-	}
-	if err == nil && c.hdr.flags&flagHuge != 0 {
-		sys.HugePages(c.mem) // a wish: without huge pages everything works as well
-	}
-	if err == nil {
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	known := registry.byIno[at] // another goroutine may have been faster
+	if known == nil {
 		err = c.join()
 	}
-	if err != nil {
+	if known != nil || err != nil {
 		c.mem.Unmap()
 		c.file.Close()
-		return nil, false, err
+		if known != nil {
+			known.refs++
+		}
+		return known, false, err
 	}
 	registry.byIno[at] = c
 	registry.byID[c.hdr.id] = c
 	addresses.add(c)
 	return c, true, nil
 }
+
+// attachedTo returns the core of that inode with one more handle on it, nil if
+// this process is not attached to it.
+func attachedTo(at inode, want expectation) (*core, error) {
+	registry.mu.Lock()
+	defer registry.mu.Unlock()
+	c := registry.byIno[at]
+	if c == nil {
+		return nil, nil
+	}
+	if err := want.check(&c.hdr); err != nil {
+		return nil, err
+	}
+	c.refs++
+	return c, nil
+}
+
+// open maps the segment in f. Filling and touching many GiB takes seconds, in
+// which others attach and children are swept: so it holds no lock.
+func (c *core) open(f *os.File, node sys.Node, want expectation, o *options) (err error) {
+	if c.hdr, err = readHeader(f); err != nil {
+		return err
+	}
+	if err := want.check(&c.hdr); err != nil {
+		return err
+	}
+	if err := c.hdr.fill(f, node, c.name); err != nil {
+		return err
+	}
+	if c.file, err = sys.Reopen(f); err != nil {
+		return err
+	}
+	if c.mem, err = mmap.MapRegion(c.file, int(c.hdr.size), mmap.RDWR, 0, 0); err != nil {
+		c.file.Close()
+		return fmt.Errorf("mmap: %w", err)
+	}
+	c.lay()
+	if o.prefault {
+		// What is not reserved has not been compared with the memory there is.
+		if err := sys.Prefault(c.mem[:c.hdr.dataOff+c.hdr.reserved]); err != nil {
+			c.mem.Unmap()
+			c.file.Close()
+			return err
+		}
+		if prefaulted != nil {
+			prefaulted()
+		}
+	}
+	if c.hdr.flags&flagHuge != 0 {
+		sys.HugePages(c.mem) // a wish: without huge pages everything works as well
+	}
+	return nil
+}
+
+// prefaulted is set by a test that looks what else goes on meanwhile.
+var prefaulted func()
 
 // join makes this process a participant.
 func (c *core) join() error {
@@ -201,15 +237,19 @@ var self = sync.OnceValue(func() identity {
 	return identity{p.Start, sys.Namespace()}
 })
 
+// patience is how long a name may be changing: only a process that was stopped
+// between two system calls takes longer.
+const patience = 5 * time.Second
+
 // openRetry runs f again while it says that a name is changing under it.
-func openRetry(f func() (*core, error)) (*core, error) {
-	const patience = 5 * time.Second // only a process stopped between two system calls takes longer
-	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+func openRetry(end time.Time, f func() (*core, error)) (*core, error) {
+	for ; ; time.Sleep(time.Millisecond) {
 		c, err := f()
-		if err != errNameMoved || time.Since(begin) > patience {
+		if err != errNameMoved || time.Now().After(end) {
 			return c, err
 		}
 	}
 }
 
-var errNameMoved = fmt.Errorf("the name is being replaced: %w", fs.ErrNotExist)
+// It is no fs.ErrNotExist: who then made the name would wait for the same process.
+var errNameMoved = errors.New("the name is being replaced by a process that has stopped")

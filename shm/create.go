@@ -141,7 +141,7 @@ func createNamed(name string, size int, o *options) (*core, error) {
 		if !errors.Is(err, fs.ErrExist) {
 			break
 		}
-		stale, why := removeStale(path)
+		stale, why := removeStale(path, false)
 		if why != nil {
 			err = fmt.Errorf("%w; it is no segment to be replaced: %w", err, why)
 		}
@@ -154,8 +154,8 @@ func createNamed(name string, size int, o *options) (*core, error) {
 }
 
 // removeStale removes path if it leads to a segment that nobody is attached to
-// and that was not made to be kept.
-func removeStale(path string) (bool, error) {
+// and, unless kept says otherwise, that was not made to be kept.
+func removeStale(path string, kept bool) (bool, error) {
 	f, err := sys.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
@@ -165,7 +165,7 @@ func removeStale(path string) (bool, error) {
 	}
 	defer f.Close()
 	h, err := readHeader(f)
-	if err != nil || h.flags&flagKeep != 0 {
+	if err != nil || !kept && h.flags&flagKeep != 0 {
 		return false, err // not ours to remove
 	}
 	// Who attaches holds this byte shared until it is a participant.
@@ -202,11 +202,16 @@ func removeStale(path string) (bool, error) {
 
 // openNamed attaches to the segment that name leads to.
 func openNamed(name string, want expectation, o *options) (*core, error) {
+	return openUntil(time.Now().Add(patience), name, want, o)
+}
+
+// openUntil is openNamed with an end of its patience.
+func openUntil(end time.Time, name string, want expectation, o *options) (*core, error) {
 	path, err := pathOf(name)
 	if err != nil {
 		return nil, err
 	}
-	return openRetry(func() (*core, error) {
+	return openRetry(end, func() (*core, error) {
 		f, err := sys.Open(path)
 		if err != nil {
 			return nil, err
@@ -239,8 +244,9 @@ func openNamed(name string, want expectation, o *options) (*core, error) {
 
 // openOrCreate opens name, or makes it where there is none.
 func openOrCreate(name string, size int, want expectation, o *options) (*core, bool, error) {
+	end := time.Now().Add(patience)
 	for range 100 {
-		c, err := openNamed(name, want, o)
+		c, err := openUntil(end, name, want, o)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return c, false, err
 		}

@@ -101,3 +101,45 @@ func OffsetOf(s *Segment, b []byte) int {
 
 // AddUint64 adds to a word that other processes write.
 func AddUint64(p *uint64, n uint64) { atomic.AddUint64(p, n) }
+
+// Prefaulted has f called when an attach of this process has touched its pages.
+func Prefaulted(f func()) (restore func()) {
+	prefaulted = f
+	return func() { prefaulted = nil }
+}
+
+// Walked has f called when a look into the address table has found something and
+// has not yet noted it.
+func Walked(f func()) (restore func()) {
+	walked = f
+	return func() { walked = nil }
+}
+
+// RaiseGen does to the block of s what its owner does that has seen no bit.
+func RaiseGen(s *Segment) { s.core.arena.descs[s.block-1].gen.Add(1) }
+
+// FindAt is Find for an address that may lead nowhere.
+func FindAt(a uintptr) *Segment { return addresses.find(a) }
+
+// ForgetFirst makes the next segment in which a token is asked for the first one,
+// as in a new process.
+func ForgetFirst() {
+	addresses.mu.Lock()
+	defer addresses.mu.Unlock()
+	first.forget(first.span)
+	first.used.Store(false)
+}
+
+// FirstIs reports whether s is the first segment, see SelfAt.
+func FirstIs(s *Segment) bool {
+	addresses.mu.Lock()
+	defer addresses.mu.Unlock()
+	return first.span != nil && first.span.seg.core == s.core
+}
+
+// SameHash reports whether two words have one place in the table of what was found
+// lately.
+func SameHash(v, w *atomic.Uint32) bool { return nearHash(addressOf(v)) == nearHash(addressOf(w)) }
+
+// NearIsFree reports whether that place is free for w.
+func NearIsFree(w *atomic.Uint32) bool { return addresses.near[nearHash(addressOf(w))].Load() == nil }

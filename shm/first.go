@@ -40,13 +40,20 @@ func (f *firstUse) find(t *addressTable, a uintptr) Token {
 func (f *firstUse) note(t *addressTable, a uintptr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if f.used.Swap(true) {
+	if f.used.Load() {
 		return
 	}
-	s := t.near[nearHash(a)].Load()
-	if s == nil || a-s.lo >= s.size {
-		return // closed meanwhile
+	// Not in near: another segment's pages may have the hash of a.
+	var s *span
+	for _, e := range *t.segments.Load() {
+		if e != nil && a-e.lo < e.size {
+			s = e
+		}
 	}
+	if s == nil {
+		return // closed meanwhile: the next one will be the first
+	}
+	f.used.Store(true)
 	f.span = s
 	atomic.StoreUintptr(&firstLo, s.lo)
 	atomic.StoreUint32(&firstSelf, uint32(s.self))

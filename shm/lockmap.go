@@ -1,6 +1,9 @@
 package shm
 
-import "fmt"
+import (
+	"fmt"
+	"io/fs"
+)
 
 // lockAt is an entry of the lock map, read once and checked.
 type lockAt struct {
@@ -76,6 +79,9 @@ func (c *core) addLock(a lockAt) error {
 		if e.kind == a.kind && covers(e, a) {
 			return nil
 		}
+	}
+	if c.self == nobody {
+		return fmt.Errorf("shm: a lock at offset %d of a segment that this process only looks at: %w", a.off, fs.ErrPermission)
 	}
 	i := c.wall.lockMapLen.Add(1) - 1
 	if i >= lockMapCap {

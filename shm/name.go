@@ -51,6 +51,22 @@ func Remove(name string) error {
 	return wrap("remove", name, err)
 }
 
+// RemoveUnused is Remove for a segment that nobody is attached to, made WithKeep
+// or not; it reports false, and leaves the name, if somebody is. Nobody who opens
+// the name meanwhile loses it. The error is fs.ErrNotExist if there is none,
+// ErrCorrupt if it is no segment.
+func RemoveUnused(name string) (bool, error) {
+	path, err := pathOf(name)
+	if err == nil {
+		_, err = os.Lstat(path)
+	}
+	if err != nil {
+		return false, wrap("remove", name, err)
+	}
+	ok, err := removeStale(path, true)
+	return ok, wrap("remove", name, err)
+}
+
 // Info describes a named segment, as List found it.
 type Info struct {
 	Name     string
@@ -135,7 +151,7 @@ func Collect() ([]string, error) {
 			continue
 		}
 		path := filepath.Join(folder(), prefix+i.Name)
-		switch ok, err := removeStale(path); {
+		switch ok, err := removeStale(path, false); {
 		case err != nil:
 			errs = append(errs, wrap("collect", i.Name, err))
 		case ok:

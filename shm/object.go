@@ -92,7 +92,9 @@ func objectIn[T any](s *Segment, err error) (*Object[T], error) {
 }
 
 // Value returns the T. Every process sees the same one, at an address of its
-// own. It is valid until Close; afterwards it is a private zero T.
+// own. It is valid until Close and as long as o is reachable. Afterwards a T in a
+// segment of its own is a private zero T while o is reachable; one in an arena may
+// be another object: it must not be used.
 func (o *Object[T]) Value() *T { return o.value }
 
 // Segment returns the segment that o lives in; for a small anonymous object that

@@ -118,7 +118,8 @@ func checkSize(size int) error {
 	return nil
 }
 
-// Data returns the payload. After Close it reads zeros and reaches nobody.
+// Data returns the payload, valid while s is reachable. After Close it reads zeros
+// and reaches nobody; but not that of an arena, which other objects still use.
 func (s *Segment) Data() []byte { return s.core.data }
 
 // Name returns the name of s, or "" if it is anonymous.
@@ -196,7 +197,7 @@ func (s *Segment) Self() Token { return s.core.self }
 // the kernel.
 func (s *Segment) Dead(t Token) bool { return s.core.dead(t) }
 
-// Confirm is Dead with the kernel's answer (some 100 ns). Whoever has waited a
+// Confirm is Dead with the kernel's answer (about 0.6 µs). Whoever has waited a
 // while for t asks it: a file lock that the kernel holds for each participant
 // says whether it lives. A stopped, traced or slow process lives.
 func (s *Segment) Confirm(t Token) bool {

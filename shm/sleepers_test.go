@@ -302,6 +302,7 @@ var idle = procstest.Role("idle", func(ctx context.Context, a idleArgs) error {
 // end with their segment.
 func TestSleepersCancel(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
+	defer shm.AllowWaitv(true)
 	for _, noWaitv := range []bool{false, true} {
 		shm.AllowWaitv(!noWaitv)
 		o, err := shm.New[crowd]()
@@ -348,5 +349,4 @@ func TestSleepersCancel(t *testing.T) {
 		wg.Wait()
 		t.Logf("futex_waitv %v: Close let %d go in %v", !noWaitv, closed.Load(), time.Since(begin))
 	}
-	shm.AllowWaitv(true)
 }

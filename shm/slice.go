@@ -89,7 +89,8 @@ func sliceOfBlock[T any](s *Segment) (*Slice[T], error) {
 }
 
 // Data returns the values. Every process sees the same ones. The slice is valid
-// until Close; afterwards it reads private zeros.
+// until Close and as long as s is reachable; for what is there afterwards see
+// Object.Value.
 func (s *Slice[T]) Data() []T { return s.data }
 
 // Segment returns the segment that s lives in.

@@ -13,7 +13,7 @@ import (
 type Layout struct {
 	Type  string // for people
 	Size  int    // of one value in bytes
-	Align int
+	Align int    // in bytes
 	// Hash covers kinds, sizes, offsets and field names of everything within
 	// the type, and the kinds of its locks; not the names of types and
 	// packages, so that a type may be renamed or moved.

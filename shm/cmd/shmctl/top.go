@@ -161,4 +161,7 @@ func (s sample) rate(name string, old sample) rate {
 }
 
 // resting are the states of things that nobody uses.
-var resting = map[string]bool{"": true, "unlocked": true, "free": true}
+var resting = map[string]bool{
+	"": true, "unlocked": true, "free": true, "nobody waits": true, "clear, set 0 times": true,
+	"done": true, "not done": true, "0 tasks": true,
+}

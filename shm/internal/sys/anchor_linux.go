@@ -14,7 +14,7 @@ import (
 // bell, not as a lock: one thread per process, the anchor, never ends before
 // the process does, and its list has one word for each segment that the
 // process is attached to, the live word of its participant slot. The word's
-// change wakes whoever sleeps on it 0.1 ms after a kill.
+// change wakes whoever sleeps on it 0.3 ms after a kill.
 //
 //	robustHead (private)      slot in segment A        slot in segment B
 //	 next ────────────────────> node ───────────────────> node ───> head
