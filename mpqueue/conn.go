@@ -88,7 +88,8 @@ func (c *Conn) fail(op string, err error) error {
 // Poll waits until a message can be received, or the end of the stream, and
 // reports whether that came before ctx was done; with a context that is done
 // already it looks once. Another receiver may be faster. Of a message in parts,
-// it waits for the first. Errors: shm.ErrClosed, ErrDirection.
+// it waits for the first. Errors: shm.ErrClosed, ErrDirection,
+// fs.ErrInvalid if the pipe carries bytes (see NetConn).
 func (c *Conn) Poll(ctx context.Context) (bool, error) {
 	if err := c.enter(c.in, modeMessages); err != nil {
 		return false, c.fail("poll", err)

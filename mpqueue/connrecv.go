@@ -17,8 +17,8 @@ import (
 // joined with it when a message is there and another receiver of this end is in the
 // middle of a call; ErrDirection; io.ErrUnexpectedEOF if the sender of a message that
 // does not fit the pipe died, or gave up, in the middle of it: the next call gets the
-// next message; ErrCorrupt likewise; shm.ErrClosed when this Conn is closed, or has
-// been given away. A context that is done already means one try.
+// next message; ErrCorrupt likewise; fs.ErrInvalid if the pipe carries bytes (see
+// NetConn); shm.ErrClosed when this Conn is closed, or has been given away. A context that is done already means one try.
 //
 // If ctx is done in the middle of a message that does not fit the pipe, nothing is
 // lost: the next call of this process goes on with it. Until then, or until this

@@ -19,8 +19,9 @@ import (
 // joined with ctx's error when ctx is done before there is room (a context that is
 // done already means one try), or ErrBusy joined with it when there is room and
 // another sender at this end is in the middle of a call; ErrDirection; ErrTooLarge
-// beyond 1 TiB; shm.ErrClosed when this Conn is closed, or has been given away. With an error the message is
-// not received; of a large one, that may have been received in part already, the
+// beyond 1 TiB; fs.ErrInvalid if the pipe carries bytes (see NetConn); ErrCorrupt;
+// shm.ErrClosed when this Conn is closed, or has been given away. With an error the
+// message is not received; of a large one, that may have been received in part already, the
 // receiver gets io.ErrUnexpectedEOF.
 func (c *Conn) SendBytes(ctx context.Context, b []byte) error {
 	err := c.enter(c.out, modeMessages)

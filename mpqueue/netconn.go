@@ -17,6 +17,9 @@ import (
 // used as a net.Conn too: a pipe carries bytes or messages, and what is first used
 // decides; the other is an error that is fs.ErrInvalid.
 //
+// Each call returns a net.Conn with deadlines of its own; the stream, and Close, are
+// those of the end.
+//
 // Deadlines, concurrent calls and Close are as package net has them: a Read or
 // Write that hits its deadline returns an error that is os.ErrDeadlineExceeded,
 // and after a Write the number of bytes that the other side gets. A Read gets

@@ -134,7 +134,7 @@ func attachRing[T any](op, name string, l shm.Layout, s *shm.Segment, err error)
 }
 
 // Put appends v. It waits while the ring is full. When it returns nil the ring
-// has v, whatever happens to this process next.
+// has v, whatever happens to this process next. A nil ctx means one try, as TryPut.
 //
 // Errors: ErrClosed after CloseSend; ErrFull joined with ctx's error when ctx is
 // done before there is room (a context that is done already means one try);
@@ -171,7 +171,8 @@ func (r *Ring[T]) putSlow(ctx context.Context, v T) error {
 // costs a system call; who only wants to know from time to time looks at Len.
 func (r *Ring[T]) TryPut(v T) error { return r.Put(noWait, v) }
 
-// Get removes the oldest item and returns it. It waits while there is none.
+// Get removes the oldest item and returns it. It waits while there is none. A nil
+// ctx means one try, as TryGet.
 //
 // Errors: ErrClosed, which is io.EOF, when the ring is closed and drained;
 // ErrEmpty joined with ctx's error when ctx is done before there is an item;
