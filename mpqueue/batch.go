@@ -32,7 +32,8 @@ func (q *Queue[T]) PutBatch(ctx context.Context, vs []T) (int, error) {
 
 // GetBatch waits until there is an item, and then takes as many as there are, up
 // to len(dst). It returns how many, and the errors of Get; with an error there
-// may be items too. Strings and slices of bytes of a batch may share memory: one
+// may be items too: with shm.ErrClosed the last of them may be delivered again, to
+// another. Strings and slices of bytes of a batch may share memory: one
 // that is kept can keep up to 4 KiB.
 func (q *Queue[T]) GetBatch(ctx context.Context, dst []T) (int, error) {
 	if len(dst) == 0 {
@@ -130,6 +131,9 @@ func (q *Queue[T]) getRun(dst []T) (n int, err error) {
 		}
 		if q.contents.form == inSlot {
 			dst[n] = load[T](s)
+			if c.seg.Detached() {
+				break // that may have been a private page; the message will be delivered again
+			}
 			c.handBack(s, int(c.geo.inline))
 			n++
 			c.releaseRun(s, w)
@@ -147,6 +151,9 @@ func (q *Queue[T]) getRun(dst []T) (n int, err error) {
 			room = make([]byte, max(size, min(size*min(len(dst)-n, runMost), roomMost)))
 		}
 		dst[n] = fromBytes[T](room[:copy(room[:size], c.inlineData(s)):size])
+		if c.seg.Detached() {
+			break // as above
+		}
 		c.handBack(s, size)
 		room = room[size:]
 		n++

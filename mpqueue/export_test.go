@@ -15,7 +15,7 @@ var FaultPoints = []string{
 	"mpqueue.alloc.found", "mpqueue.alloc.unchecked", "mpqueue.alloc.claimed",
 	"mpqueue.reserve.counted",
 	"mpqueue.arena.seized", "mpqueue.arena.reserved", "mpqueue.arena.retired", "mpqueue.arena.bodies",
-	"mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied",
+	"mpqueue.sweep.orphan", "mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
 }
 
@@ -23,7 +23,7 @@ var FaultPoints = []string{
 func Plant(bug string) {
 	bugs := map[string]*bool{
 		"no sweep": &planted.noSweep, "leak": &planted.leak, "dropped": &planted.dropped, "torn": &planted.torn,
-		"block first": &planted.blockFirst, "unmarked": &planted.unmarked, "keep pending": &planted.keepPending,
+		"block first": &planted.blockFirst, "unmarked": &planted.unmarked, "redeliver": &planted.redeliver, "keep pending": &planted.keepPending,
 		"ring: rewind": &planted.ringRewind,
 		"ring: skip":   &planted.ringSkip, "ring: stay": &planted.ringStay,
 	}

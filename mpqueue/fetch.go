@@ -56,29 +56,31 @@ func (q *core) drained(end uint64) bool {
 	return out == 0 && q.orphans.Load() == q.seen.Load()
 }
 
-// describe reads where the claimed message lies, once, and checks it.
+// describe reads where the claimed message lies, once, and checks it. If its last
+// consumer died that is counted now, by its new one: killed before, it leaves one
+// death that is not counted. The sweep could not count it once, for another sweep
+// begins again where it was killed.
 func (q *core) describe(d delivery) (delivery, outcome, error) {
 	if d.slot != nil {
 		m := d.slot.meta
+		if d.again { // a slot says so only after a death
+			m = moreTries(m)
+			d.slot.meta = m
+		}
 		d.size, d.tries = metaSize(m), metaTries(m)
 		b, elsewhere := metaBlock(m)
-		if !elsewhere {
-			if uint64(d.size) > q.geo.inline {
-				q.release(d.claim)
-				return d, claimed, corrupt("the size in slot", d.pos, uint64(d.size))
-			}
-			return d, claimed, nil
-		}
-		d.id = b
-		if d.block = q.block(b); d.block == nil {
+		if !elsewhere && uint64(d.size) > q.geo.inline {
 			q.release(d.claim)
-			return d, claimed, corrupt("the block of slot", d.pos, uint64(b))
+			return d, claimed, corrupt("the size in slot", d.pos, uint64(d.size))
+		}
+		if elsewhere {
+			if d.id, d.block = b, q.block(b); d.block == nil {
+				q.release(d.claim)
+				return d, claimed, corrupt("the block of slot", d.pos, uint64(b))
+			}
 		}
 	} else {
-		d.size, d.tries = int(d.block.size), d.block.tries
-	}
-	if d.tries != 0 {
-		d.again = true
+		d.size, d.tries = int(d.block.size), d.block.countDeath()
 	}
 	if d.again {
 		q.redelivered.Add(1)

@@ -130,8 +130,8 @@ func newTurn(t testing.TB) *shm.Object[turn] {
 
 // kill makes the queue of a and a victim that is at the point, and kills it as
 // soon as the sweeper is attached and this process is not.
-func kill(t testing.TB, a sweepArgs, point string) {
-	q, err := mpqueue.Create[[]byte](a.Name, 4, mpqueue.WithMaxBytes(1<<20))
+func kill(t testing.TB, a sweepArgs, point string, opts ...mpqueue.Option) {
+	q, err := mpqueue.Create[[]byte](a.Name, 4, append(opts, mpqueue.WithMaxBytes(1<<20))...)
 	if err != nil {
 		t.Fatal(err)
 	}

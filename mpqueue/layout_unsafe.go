@@ -97,7 +97,7 @@ type block struct {
 	word  atomic.Uint64 // generation, owner, state
 	pos   atomic.Uint64 // position of the slot that refers, or referred, to it
 	size  uint32        // of the message in bytes
-	tries uint32        // deliveries that ended in a death
+	tries uint32        // deliveries that ended in a death, see diedWith
 	_     uint64
 }
 

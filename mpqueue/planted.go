@@ -10,6 +10,7 @@ var planted struct {
 	torn        bool // the sweep takes what the dead were writing for a message
 	blockFirst  bool // a block is free before it has been read
 	unmarked    bool // what is delivered again is not marked
+	redeliver   bool // what must be delivered at most once is delivered again
 	keepPending bool // a wake that was given to a dead process is not taken over
 
 	ringRewind bool // who takes a ring's consumer's role over begins one item early

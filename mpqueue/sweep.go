@@ -84,7 +84,7 @@ func (q *core) sweepHeld(o owner, id blockID, b *block) {
 	}
 	_, sw, same, refers := q.home(id, b)
 	switch reads := same && stateOf(sw) == reading && wordOwner(sw) == o; {
-	case reads && refers && q.geo.rules&ruleAtMostOnce != 0: // see sweepDropped
+	case reads && refers && q.geo.rules&ruleAtMostOnce != 0 && !planted.redeliver: // see sweepDropped
 	case reads && refers: // the slot still has it: queued again
 		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOwned))
 	case reads: // a copy of what the slot still has
@@ -94,7 +94,10 @@ func (q *core) sweepHeld(o owner, id blockID, b *block) {
 	case planted.dropped:
 		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
 	default:
-		b.tries = min(b.tries+1, 0xff)
+		b.tries |= diedWith // not counted: another sweeper may come to this again
+		if fault.Enabled {
+			fault.Point("mpqueue.sweep.orphan")
+		}
 		b.word.CompareAndSwap(w, makeWord(lapOf(w), 0, bOrphan))
 	}
 }
@@ -114,11 +117,13 @@ func (q *core) sweepSlot(o owner, s *slot) {
 			q.aborted.Add(1)
 		}
 	case reading:
-		if q.geo.rules&ruleAtMostOnce != 0 {
+		if q.geo.rules&ruleAtMostOnce != 0 && !planted.redeliver {
 			q.sweepDropped(o, s, w)
 			return
 		}
-		s.meta = moreTries(s.meta)
+		if fault.Enabled {
+			fault.Point("mpqueue.sweep.orphan")
+		}
 		s.word.CompareAndSwap(w, makeWord(lapOf(w), 0, orphan))
 	}
 }

@@ -15,7 +15,7 @@ import "shmkit/shm"
 //	free     the place waits for lap L     release, sweep                  claim of a producer, seal
 //	writing  a producer fills it           CAS free → writing              commit; sweep if it died
 //	ready    a message waits               commit of the owner             claim of a consumer
-//	reading  a consumer copies it          CAS ready, orphan → reading     release (free, lap L+1); sweep if it died
+//	reading  a consumer copies it          CAS ready, orphan → reading     release (free, lap L+1); sweep if it died: orphan, AtMostOnce: free
 //	orphan   its consumer died             sweep                           claim of a consumer
 //	closed   no message will ever come     CAS free → closed, by a consumer  nobody
 //
@@ -26,9 +26,9 @@ import "shmkit/shm"
 //	state    meaning                                set by                    left by
 //	bFree    nobody's                               free, sweep               claim
 //	bOwned   being filled by owner, or queued       claim of a producer       taken, leased; free by abort, sweep
-//	bTaken   Get is copying it out                  consumer                  free; sweep
+//	bTaken   Get is copying it out                  consumer; sweep (AtMostOnce) free; sweep
 //	bLeased  delivered, not Done                    Receive                   Done: free; Requeue, sweep: orphan
-//	bOrphan  to be delivered again                  sweep, Requeue            taken, leased
+//	bOrphan  to be delivered again                  sweep, Requeue            leased
 //	bGone    its chunk is being put to another use  who clears the chunk      free
 //
 // The meta word of a slot, which only its owner writes, says where the message is:
@@ -88,6 +88,20 @@ func moreTries(m uint64) uint64 {
 		m += 1 << 32
 	}
 	return m
+}
+
+// diedWith in the tries of a block says that its holder died: whoever takes it
+// next counts that.
+const diedWith = 1 << 31
+
+// countDeath returns the tries of a block that this process holds, with the death
+// of the last holder.
+func (b *block) countDeath() uint32 {
+	if b.tries&diedWith != 0 {
+		b.tries = b.tries&0xff + 1
+	}
+	b.tries = min(b.tries, 0xff)
+	return b.tries
 }
 
 func lapOf(w uint64) uint64    { return w >> lapShift }
