@@ -125,8 +125,9 @@
 //	                                         runtime takes 0.12 (a bare futex wait in slices of
 //	                                         100 ms), a loop of time.Sleep(100 ms) 0.18, C 0.05
 //
-// A queue of capacity n takes n slots of memory at once, and as much again with
-// the first Receive; messages that do not fit their slot take what they need.
+// A queue of capacity n takes n slots of memory at once, and with the first Receive
+// or Reserve 256 places for leases, twice as many whenever those are all in use;
+// messages that do not fit their slot take what they need.
 //
 // # Limits
 //

@@ -35,6 +35,9 @@ func Plant(bug string) {
 	}
 }
 
+// Spins reports whether who waits for q looks again for a while before he sleeps.
+func Spins[T any](q *Queue[T]) bool { return q.q.canSpin() }
+
 // TakeLeases takes every lease block that is free but n.
 func TakeLeases[T any](q *Queue[T], n int) (giveBack func(), err error) {
 	c := q.q

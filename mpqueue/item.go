@@ -87,7 +87,7 @@ func (i *Item[T]) Value() T {
 
 // Bytes returns the memory of the message itself, in the queue: valid until Done,
 // and not to be written to. For a T that goes through a codec it is the encoded
-// form.
+// form. On an AtMostOnce queue it is a copy.
 func (i *Item[T]) Bytes() []byte {
 	i.check("Bytes")
 	return i.data

@@ -93,9 +93,21 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// A queue WithoutSpin works like any other; who waits is asleep at once.
+// A queue WithoutSpin works like any other; who waits is asleep at once, also with
+// a handle that has not heard of the option.
 func TestWithoutSpin(t *testing.T) {
 	q := newQueue[message64](t, 4, mpqueue.WithoutSpin())
+	var other mpqueue.Queue[message64]
+	if err := other.UnmarshalBinary(must(q.MarshalBinary())); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if mpqueue.Spins(q) || mpqueue.Spins(&other) {
+		t.Error("it spins")
+	}
+	if mpqueue.Spins(newQueue[message64](t, 4)) != shm.CanSpin() {
+		t.Error("another queue does not")
+	}
 	p := benchProducer.Start(t, benchArgs{Queue: q, Count: 5000})
 	go func() {
 		p.Wait()

@@ -10,7 +10,9 @@ import (
 // Producer is a registration as one of the queue's producers. When a queue has
 // had registered producers and the last of them is gone, it is closed, as by
 // CloseSend: receivers drain it and then see the end, which is ErrClosed if that
-// last one closed its registration, ErrAbandoned if it died.
+// last one closed its registration, ErrAbandoned if it died. Ending in order, or
+// closing the queue, without Close of the Producer counts as dying: nobody has said
+// that it was finished. Any number of goroutines may share a Producer.
 type Producer[T any] struct {
 	q      *Queue[T]
 	closed atomic.Bool

@@ -219,7 +219,10 @@ func (q *Queue[T]) Cap() int { return int(q.q.geo.capacity) }
 // Empty reports whether no item waits to be delivered.
 func (q *Queue[T]) Empty() bool { return q.Len() == 0 }
 
-// Full reports whether Put would have to wait.
+// Full reports whether as many items wait, are leased or are reserved as the
+// capacity allows. Put may have to wait although it is not: for a place that another
+// process has begun to fill or to empty, or that a death has left behind (see Cap),
+// and for room in the arena.
 func (q *Queue[T]) Full() bool {
 	return uint64(q.q.length())+q.q.leased()+q.q.reserved() >= q.q.geo.capacity
 }

@@ -40,15 +40,21 @@ func TestRecoveryTime(t *testing.T) {
 		rounds = 5
 	}
 	for _, does := range []string{"Put", "Get", "Receive"} {
-		var all []time.Duration
-		for range rounds {
-			all = append(all, recovery(t, does))
+		var p99 time.Duration
+		for range 2 { // once more if the machine was busy
+			var all []time.Duration
+			for range rounds {
+				all = append(all, recovery(t, does))
+			}
+			slices.Sort(all)
+			p99 = all[len(all)*99/100]
+			t.Logf("killed in %s: a Get that waits for it returns after p50 %v, p99 %v", does, all[len(all)/2], p99)
+			if p99 <= 100*time.Millisecond {
+				break
+			}
 		}
-		slices.Sort(all)
-		p99 := all[len(all)*99/100]
-		t.Logf("killed in %s: a Get that waits for it returns after p50 %v, p99 %v", does, all[len(all)/2], p99)
-		if p50 := all[len(all)/2]; p50 > 100*time.Millisecond {
-			t.Errorf("p50 of recovery from a death in %s is %v, want 10 ms at most", does, p50)
+		if p99 > 100*time.Millisecond {
+			t.Errorf("p99 of recovery from a death in %s is %v, want 10 ms at most", does, p99)
 		}
 	}
 }

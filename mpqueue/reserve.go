@@ -193,13 +193,15 @@ func (r *reserver) giveUp() {
 func (r *reserver) more() bool { return r.q.writable() }
 
 // Bytes returns the memory to write to, as long as was asked for. It holds what
-// was there before.
+// was there before. After Commit or Abort it must not be used any more: it is the
+// queue's, and may be another message already.
 func (s *Slot[T]) Bytes() []byte {
 	s.check("Bytes")
 	return s.data
 }
 
-// Value returns the T to write to, in a queue of a T free of pointers.
+// Value returns the T to write to, in a queue of a T free of pointers. After Commit
+// or Abort it must not be used any more, as with Bytes.
 func (s *Slot[T]) Value() *T {
 	s.check("Value")
 	if s.q.contents.layout.Size == 0 && s.q.contents.form != inSlot {

@@ -72,13 +72,15 @@ func TestPendingTakenOver(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	first, later := afterStop(t, "")
 	t.Logf("one process stopped when woken: the other has its message after %v, later ones after %v", first, later)
-	if first > 2*time.Second || later > 90*time.Millisecond {
+	if first > 2*time.Second {
 		t.Error("too late")
 	}
-	first, later = afterStop(t, "keep pending")
-	t.Logf("with the planted bug: after %v, later ones after %v", first, later)
-	if later < 50*time.Millisecond {
-		t.Error("the planted bug was not noticed")
+	// A busy machine makes both late: what tells them apart is that with the bug
+	// nobody is woken, and every message waits for the end of a slice.
+	bugFirst, bugLater := afterStop(t, "keep pending")
+	t.Logf("with the planted bug: after %v, later ones after %v", bugFirst, bugLater)
+	if 2*later > bugLater {
+		t.Error("later messages wait as long as with the planted bug")
 	}
 }
 

@@ -31,7 +31,7 @@ import "shmkit/shm"
 //	bOrphan  to be delivered again                  sweep, Requeue            leased
 //	bGone    its chunk is being put to another use  who clears the chunk      free
 //
-// The meta word of a slot, which only its owner writes, says where the message is:
+// The meta word of a slot, which only whoever has claimed it writes, says where the message is:
 //
 //	63..40  block   number of the block that holds it, plus 1; 0: it is in the slot
 //	39..32  tries   deliveries that ended in a death, 255 at most
