@@ -137,8 +137,6 @@ func TestPipeCloseOne(t *testing.T) {
 	}
 }
 
-func recvError(_ []byte, err error) error { return err }
-
 // TestPipeBusy: with a context that is done, "full" and "empty" are the truth; if
 // somebody else is in the middle of a call the error is ErrBusy.
 func TestPipeBusy(t *testing.T) {

@@ -131,3 +131,5 @@ func (closingCodec) Append(b []byte, c *mpqueue.Conn) ([]byte, error) {
 }
 
 func (closingCodec) Decode([]byte) (*mpqueue.Conn, error) { return nil, errors.New("no") }
+
+func recvError(_ []byte, err error) error { return err }
