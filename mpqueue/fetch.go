@@ -268,20 +268,19 @@ func (q *core) takeOrphan() (delivery, bool) {
 	}
 }
 
-// findOrphan looks at every slot and every block.
+// findOrphan looks at every slot that may hold one, and at every block. A slot that
+// holds one has been claimed and not released: its position is not below the first
+// that has not been released, nor at or above the end of those that are claimed.
+// What becomes an orphan after the epoch that the caller has read changes that.
 func (q *core) findOrphan() (best delivery, word uint64, ok bool) {
 	older := func(p uint64) bool { return !ok || int64(p-best.pos) < 0 }
-	h := q.control.head.Load()
-	_, lap := q.geo.locate(h)
-	for i := range q.geo.capacity {
+	end := q.claimedEnd()
+	for p, _, _ := q.unreleased(end); p != end; p++ {
+		i, lap := q.geo.locate(p)
 		s := q.slot(i)
-		w := s.word.Load()
-		if stateOf(w) != orphan {
-			continue
-		}
-		l := lap + uint64(lapsAhead(w, lap))
-		if p := l*q.geo.capacity + i; older(p) {
-			best, word, ok = delivery{claim: claim{slot: s, pos: p, lap: l}}, w, true
+		if w := s.word.Load(); stateOf(w) == orphan && lapsAhead(w, lap) == 0 {
+			best, word, ok = delivery{claim: claim{slot: s, pos: p, lap: lap}}, w, true
+			break // the others are younger
 		}
 	}
 	q.eachBlock(func(id blockID, b *block) {
