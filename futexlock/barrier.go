@@ -29,7 +29,7 @@ const BarrierProcesses = 64
 // rounds and ends calls Leave first, or the others Reset.
 //
 // Everything before a Wait in one party happens before the return of that round's Wait
-// in every other.
+// in every other. A Barrier takes 528 bytes.
 type Barrier struct {
 	_       structs.HostLayout
 	_       noCopy

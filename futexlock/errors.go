@@ -20,11 +20,14 @@ var ErrNotInit = errors.New("not initialised")
 
 // ErrOverflow is returned when a count would pass its bound: by
 // Semaphore.Release above the maximum, by Semaphore.Acquire of more than the
-// maximum, by RecursiveMutex.Lock past the greatest depth. Nothing has changed.
+// maximum and Semaphore.Init of a value above it, by RecursiveMutex.Lock past the
+// greatest depth, by Barrier.Init of too few or too many parties, by WaitGroup.Add
+// and Take past what a process can be charged with. Nothing has changed.
 var ErrOverflow = errors.New("past the bound")
 
 // ErrTooManyHolders is returned when more processes take part at once than the
-// object has cells for. Nothing has changed. The limit is in the type's comment.
+// object has cells for, and by Semaphore.AcquireOwned where permits have no cells
+// at all. Nothing has changed. The limit is in the type's comment.
 var ErrTooManyHolders = errors.New("too many processes take part")
 
 // ErrBroken is returned by every Barrier.Wait, current and future, from the

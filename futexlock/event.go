@@ -135,7 +135,8 @@ func (e *Event) Wait(ctx context.Context) error {
 	}
 }
 
-// State describes e in a line for people: "set" or "clear, waiters".
+// State describes e in a line for people, for instance "clear, waiters, set 3
+// times".
 func (e *Event) State() string { return eventState(e.word.Load()) }
 
 func eventState(v uint32) string {

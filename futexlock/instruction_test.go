@@ -201,6 +201,42 @@ func init() {
 				return unheard(t.Event.Wait(ctx), t.Event.IsSet())
 			},
 			op: func(ctx context.Context, t *table) { t.Event.Set() }},
+		{name: "Once.Do", partner: atOnce,
+			op: func(ctx context.Context, t *table) { t.Once.Do(func() error { return nil }) },
+			after: func(ctx context.Context, t *table) error {
+				return t.Once.DoContext(ctx, func() error { return nil })
+			}},
+		{name: "Barrier.Wait, last", // whether the round is over or broken, nobody stays in it
+			before: func(t *table) { t.Bar.Init(2) },
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				go asleep(ctx, ready)
+				if _, err := t.Bar.Wait(ctx); !errors.Is(err, futexlock.ErrBroken) {
+					return err
+				}
+				return nil
+			},
+			op: func(ctx context.Context, t *table) { t.Bar.Wait(ctx) },
+			after: func(ctx context.Context, t *table) error {
+				t.Bar.Reset()
+				alone, cancel := context.WithTimeout(ctx, time.Millisecond)
+				defer cancel()
+				if _, err := t.Bar.Wait(alone); errors.Is(err, futexlock.ErrOwnerDied) || !errors.Is(err, context.DeadlineExceeded) {
+					return fmt.Errorf("after Reset: %v", err)
+				}
+				return nil
+			}},
+		{name: "Semaphore.Acquire of 2", partner: atOnce,
+			before: func(t *table) { t.Sem.Init(2, 3) },
+			op:     func(ctx context.Context, t *table) { t.Sem.Acquire(ctx, 2) },
+			after: func(ctx context.Context, t *table) error { // none is left between two states
+				for t.Sem.Release(1) == nil {
+				}
+				return t.Sem.Acquire(ctx, 3)
+			}},
+		{name: "TryRLock", partner: atOnce, after: rwPair,
+			op: func(ctx context.Context, t *table) { t.RW.TryRLock() }},
+		{name: "RWMutex.TryLock", partner: atOnce, after: rwPair,
+			op: func(ctx context.Context, t *table) { t.RW.TryLock() }},
 		{name: "WaitGroup.Take", partner: func(ctx context.Context, t *table, ready func()) error {
 			t.Group.Add(2)
 			ready()
@@ -287,7 +323,7 @@ func TestEveryInstruction(t *testing.T) {
 				tab := j.Table.Value()
 				// Partners that look for the role may stop looking.
 				patience := 3 * time.Second
-				if strings.HasSuffix(c.name, "t with a waiter") || strings.HasPrefix(c.name, "Signal") {
+				if strings.HasSuffix(c.name, "t with a waiter") || strings.HasPrefix(c.name, "Signal") || strings.HasPrefix(c.name, "Barrier") {
 					patience = 150 * time.Millisecond // nobody may come
 				}
 				stop := time.AfterFunc(patience, end)

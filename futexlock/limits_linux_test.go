@@ -320,7 +320,8 @@ func TestWithoutWaitv(t *testing.T) {
 		t.Skip("this is that run")
 	}
 	procstest.Watchdog(t, 2*time.Minute)
-	cmd := exec.Command("/proc/self/exe", "-test.run=^Test(Mutex|RWMutex|Semaphore|Cond|Barrier|Once|Event|WaitGroup|Recursive|Context|Zombie)", "-test.v")
+	cmd := exec.Command("/proc/self/exe", "-test.v", "-torture=40",
+		"-test.run=^Test(Mutex|RWMutex|Semaphore|Cond|Barrier|Once|Event|WaitGroup|Recursive|Context|Zombie|Thousands|TenThousand|Signal|Fairness|Closed|Pollers|Torture|Overwritten|SwallowedWake/barger=true/swept=true)")
 	cmd.Env = append(os.Environ(), "SHMKIT_NO_WAITV=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -366,25 +367,43 @@ func TestClosedUnderWaiters(t *testing.T) {
 	tab.Mu.Lock()
 	tab.Group.Add(1)
 	tab.Bar.Init(2)
+	tab.RW.Lock()
+	running := make(chan struct{})
+	go tab.Once.Do(func() error { close(running); select {} })
+	<-running
+	owned := &tab.Sems[0]
+	owned.Init(0, 1)
 	ctx := context.Background()
 	errs := make(chan error)
-	for _, f := range []func() error{
+	// panics makes an error of what a function without one says.
+	panics := func(f func()) (err error) {
+		defer func() { err = fmt.Errorf("%v: %w", recover(), shm.ErrClosed) }()
+		f()
+		return nil
+	}
+	waits := []func() error{
 		func() error { return tab.Mu.LockContext(ctx) },
 		func() error { return tab.Event.Wait(ctx) },
 		func() error { return tab.Sem.Acquire(ctx, 1) },
 		func() error { _, err := tab.Bar.Wait(ctx); return err },
 		func() error { return tab.Group.Wait(ctx) },
-		func() (err error) {
-			defer func() { err = fmt.Errorf("%v: %w", recover(), shm.ErrClosed) }()
-			return tab.Mu.Lock()
+		func() error { return panics(func() { tab.Mu.Lock() }) },
+		func() error { return tab.RW.RLockContext(ctx) },
+		func() error { return tab.RW.LockContext(ctx) },
+		func() error { return tab.Once.DoContext(ctx, func() error { return nil }) },
+		func() error { _, err := owned.AcquireOwned(ctx); return err },
+		func() error {
+			tab.Free.Lock()
+			return panics(func() { tab.Cond.Wait(ctx, &tab.Free) })
 		},
-	} {
+	}
+	for _, f := range waits {
 		go func() { errs <- f() }()
 	}
-	procstest.WaitBlocked(t, 0, 5) // one of the two lockers waits in Go
+	procstest.WaitBlocked(t, 0, len(waits)-1) // one of the two lockers waits in Go
 	runtime.Gosched()
 	o.Close()
-	for range 6 {
+	for range waits {
 		if err := <-errs; !errors.Is(err, shm.ErrClosed) {
 			t.Errorf("%v, want shm.ErrClosed", err)
 		}

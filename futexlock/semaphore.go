@@ -32,7 +32,7 @@ const MaxOwned = 128
 // those that want one.
 //
 // A Release synchronizes before the Acquire that takes its permit. The words:
-// LAYOUT.md.
+// LAYOUT.md. A Semaphore takes 1,040 bytes.
 type Semaphore struct {
 	_     structs.HostLayout
 	_     noCopy
@@ -44,7 +44,7 @@ type Semaphore struct {
 }
 
 // Init sets the number of permits that are free and their maximum (0: none).
-// value must not exceed max. Call it before others use s: who holds a permit
+// value above max is ErrOverflow, and nothing has changed. Call it before others use s: who holds a permit
 // then loses it, who waits may go on waiting for a slice.
 func (s *Semaphore) Init(value, max uint32) error {
 	if max != 0 && value > max {
@@ -225,7 +225,7 @@ func (s *Semaphore) Value() uint32 {
 	return n
 }
 
-// State describes s in a line for people, for instance "1 of 3 free, 1 owned by
+// State describes s in a line for people, for instance "1 of 3 free, one owned by
 // cook-1 (pid 12), waiters".
 func (s *Semaphore) State() string {
 	text := fmt.Sprintf("%d free", s.Value())

@@ -40,6 +40,9 @@ type table struct {
 	Step  [8]atomic.Uint32 // progress that roles report
 	Count [8]atomic.Int64
 	Stop  atomic.Uint32
+
+	Sems [1]futexlock.Semaphore
+	Free futexlock.Mutex
 }
 
 // pair is two counters that are equal whenever nobody is inside the lock. They

@@ -57,8 +57,13 @@ func torment(ctx context.Context, r *rack, rnd *rand.Rand, i int) error {
 		}
 		return err
 	case 3, 4:
-		err := r.RW.L.LockContext(short)
-		if errors.Is(err, context.DeadlineExceeded) {
+		var err error
+		if rnd.IntN(3) == 0 {
+			var ok bool
+			if ok, err = r.RW.L.TryLock(); !ok {
+				return err
+			}
+		} else if err = r.RW.L.LockContext(short); errors.Is(err, context.DeadlineExceeded) {
 			return nil
 		}
 		if ok, told := held(err); ok {
@@ -70,7 +75,15 @@ func torment(ctx context.Context, r *rack, rnd *rand.Rand, i int) error {
 		}
 		return err
 	case 5, 6:
-		err := r.RW.L.RLock()
+		var err error
+		if rnd.IntN(3) == 0 {
+			var ok bool
+			if ok, err = r.RW.L.TryRLock(); !ok {
+				return err
+			}
+		} else {
+			err = r.RW.L.RLock()
+		}
 		if ok, told := held(err); ok {
 			err = nil
 			if a, b := atomic.LoadInt64(&r.RW.Pair.A), atomic.LoadInt64(&r.RW.Pair.B); a != b && !told {
@@ -91,10 +104,24 @@ func torment(ctx context.Context, r *rack, rnd *rand.Rand, i int) error {
 		defer p.Release()
 		return usePermit(r, pause)
 	case 9:
-		if rnd.IntN(2) == 0 {
+		switch rnd.IntN(4) {
+		case 0:
 			return r.Posts.Release(1)
+		case 1:
+			return onlyDeadline(r.Posts.Acquire(short, 1))
 		}
-		return onlyDeadline(r.Posts.Acquire(short, 1))
+		// Permits without owners that several of are wanted at once. Their
+		// number is lost count of as processes die: what is free may not pass
+		// the maximum, and gathering may not hang.
+		if n := uint32(1 + rnd.IntN(3)); r.Crowd.Acquire(short, n) == nil || rnd.IntN(4) == 0 {
+			if err := r.Crowd.Release(n); err != nil && !errors.Is(err, futexlock.ErrOverflow) {
+				return err
+			}
+		}
+		if v := r.Crowd.Value(); v > crowdMax {
+			return fmt.Errorf("%d permits of at most %d are free", v, crowdMax)
+		}
+		return nil
 	case 10: // produce or consume under the condition variable
 		m := &r.Mu[0]
 		err := m.L.Lock()

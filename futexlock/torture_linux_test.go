@@ -24,6 +24,7 @@ const (
 	victims   = 6
 	ringers   = 3 // parties of the barrier
 	permits   = 2
+	crowdMax  = 5
 	onceCount = 64
 )
 
@@ -35,6 +36,7 @@ type rack struct {
 	Sem   futexlock.Semaphore
 	In    [permits]atomic.Int64 // who has a permit of Sem
 	Posts futexlock.Semaphore   // signals, counted
+	Crowd futexlock.Semaphore   // permits taken several at once
 	Cond  futexlock.Cond
 	Item  int64 // protected by Mu[0]
 	Event futexlock.Event
@@ -174,6 +176,7 @@ func TestTorture(t *testing.T) {
 	defer o.Close()
 	r := o.Value()
 	r.Sem.Init(permits, permits)
+	r.Crowd.Init(crowdMax, crowdMax)
 	r.Bar.Init(ringers)
 	var points []string
 	for _, name := range fault.Names() {

@@ -35,7 +35,8 @@ var ErrNoTask = errors.New("no other process has a task")
 // to notice. As with sync.WaitGroup, an Add that may meet a Wait must be made
 // while the caller, or one that waits for it, has a task.
 //
-// A Done synchronizes before the return of every Wait that it lets go.
+// A Done synchronizes before the return of every Wait that it lets go. A
+// WaitGroup takes 536 bytes.
 type WaitGroup struct {
 	_       structs.HostLayout
 	_       noCopy
