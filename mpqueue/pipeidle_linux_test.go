@@ -3,6 +3,7 @@ package mpqueue_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -45,16 +46,20 @@ func TestPipeManyWait(t *testing.T) {
 	if k := threads(t); k > 50 {
 		t.Errorf("%d threads", k)
 	}
+	var took []time.Duration
 	for _, e := range ends {
 		for i := range 2 {
 			begin := time.Now()
 			if err := errors.Join(e[i].SendBytes(ctx, nil), <-got); err != nil {
 				t.Fatal(err)
 			}
-			if d := time.Since(begin); d > time.Second {
-				t.Errorf("woken after %v", d)
-			}
+			took = append(took, time.Since(begin))
 		}
+	}
+	slices.Sort(took)
+	t.Logf("woken after p50 %v, at most %v", took[len(took)/2], took[len(took)-1])
+	if took[len(took)/2] >= shm.Backstop/2 {
+		t.Error("only the backstop woke them")
 	}
 }
 

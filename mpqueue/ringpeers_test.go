@@ -222,7 +222,7 @@ func TestRingFence(t *testing.T) {
 	}
 }
 
-// TestRingCosts: no allocation, no system call while nobody sleeps.
+// TestRingCosts: no allocation while nobody sleeps.
 func TestRingCosts(t *testing.T) {
 	if shm.RaceEnabled {
 		t.Skip("the race detector allocates")
