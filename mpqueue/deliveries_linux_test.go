@@ -71,9 +71,9 @@ func TestAtMostOnceCut(t *testing.T) {
 		q := newQueue[string](t, 4, mpqueue.WithDelivery(mpqueue.AtMostOnce), mpqueue.WithMaxBytes(1<<20))
 		q.Put(background, strings.Repeat("a", size))
 		q.Put(background, "b")
-		p := onceTaker.Start(t, onceArgs{q, receive}, procstest.KillAt(point, 1))
-		mpqueue.Plant(plant) // this process sweeps
+		mpqueue.Plant(plant) // this process sweeps, as soon as the other one has ended
 		defer mpqueue.Plant("")
+		p := onceTaker.Start(t, onceArgs{q, receive}, procstest.KillAt(point, 1))
 		if s := p.Wait(); !s.Killed() {
 			t.Fatal(s)
 		}
