@@ -153,7 +153,7 @@ func (q *core) againGet() (*slot, uint64, uint64) {
 	if !q.canSpin() {
 		return nil, 0, 0
 	}
-	q.spinGet.standBack(q.head.Load())
+	q.spinGet.standBack(q.head.Load(), q.geo.capacity)
 	for n := range quickLooks {
 		if s, w, p := q.claimGetFast(); s != nil {
 			if n > 0 && n <= 2 {
@@ -233,7 +233,7 @@ func (q *core) awaitHead() bool {
 	if !q.canSpin() {
 		return false
 	}
-	q.spinGet.standBack(q.head.Load())
+	q.spinGet.standBack(q.head.Load(), q.geo.capacity)
 	for n := range quickLooks {
 		if q.headReady() {
 			if n > 0 && n <= 2 {
@@ -251,7 +251,7 @@ func (q *core) againPut() (*slot, uint64, uint64) {
 	if !q.canSpin() {
 		return nil, 0, 0
 	}
-	q.spinPut.standBack(q.tail.Load())
+	q.spinPut.standBack(q.tail.Load(), q.geo.capacity)
 	for n := range quickLooks {
 		if s, w, p := q.claimPutFast(); s != nil {
 			if n > 0 && n <= 2 {

@@ -116,7 +116,7 @@ func (w *way) spin(s *pipeWait) (ok bool, err error) {
 		return false, nil
 	}
 	if s.what == forData {
-		w.spinRecv.standBack(w.got.Load())
+		w.spinRecv.standBack(w.got.Load(), 2*longRun)
 	}
 	for n := range quickPipeLooks {
 		shm.Pause(1)

@@ -36,8 +36,10 @@ const (
 func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
 
 // standBack pauses for as long as has paid lately, and learns from the number of
-// messages since the last time. p is the position that is waited for.
-func (s *spinner) standBack(p uint64) {
+// messages since the last time. p is the position that is waited for, room how many
+// messages there can be between the sides: if more than half of them have passed
+// where there are few, the other side has waited for us.
+func (s *spinner) standBack(p, room uint64) {
 	lag := s.lag.Load()
 	run := p - s.mark.Load()
 	if run != 0 {
@@ -46,6 +48,8 @@ func (s *spinner) standBack(p uint64) {
 	before := lag
 	switch {
 	case run >= longRun:
+	case run > room/2 && run > 1:
+		lag /= 2
 	case run > 1:
 		lag = min(2*lag, lagMax)
 	default:
