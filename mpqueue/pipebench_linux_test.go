@@ -287,7 +287,7 @@ func roundTrips(b *testing.B, a pipeBenchArgs) {
 // BenchmarkPipeStream receives messages from another process.
 func BenchmarkPipeStream(b *testing.B) {
 	for _, size := range []int{64, 64 << 10, 1 << 20} {
-		for _, impl := range []string{"mpqueue", "os.Pipe", "unix"} {
+		for _, impl := range []string{"mpqueue", "os.Pipe"} {
 			b.Run(fmt.Sprintf("impl=%s/size=%d", impl, size), func(b *testing.B) {
 				m := pipeBenchArgs{Impl: impl, Size: size, Count: b.N + 1}.peer(b)
 				buf := make([]byte, size)
