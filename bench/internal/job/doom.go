@@ -12,7 +12,7 @@ import (
 type Doom struct {
 	Number int           // from 1; 0: this process may live
 	After  int           // messages that the process handles first
-	Hold   bool          // a consumer that stops with a message in its hands and dies there
+	Hold   bool          // stops at its mark and dies there: a consumer with a message in its hands, a producer with files unsent
 	Delay  time.Duration // from the mark to the blow
 }
 
@@ -65,11 +65,13 @@ func NewDooms(seed int64, shares []int, consumers int) Dooms {
 	}
 	for k := range killsPerRole {
 		i := k % len(shares)
-		d.Producers[i] = append(d.Producers[i], draw(shares[i], (killsPerRole+len(shares)-1)/len(shares)))
+		p := draw(shares[i], (killsPerRole+len(shares)-1)/len(shares))
 		j := k % consumers
-		doom := draw(total/consumers, (killsPerRole+consumers-1)/consumers)
-		doom.Hold = k%2 == 0
-		d.Consumers[j] = append(d.Consumers[j], doom)
+		c := draw(total/consumers, (killsPerRole+consumers-1)/consumers)
+		// Every other one waits for the blow: on a fast machine one that works on
+		// may have done everything before it falls.
+		p.Hold, c.Hold = k%2 == 0, k%2 == 0
+		d.Producers[i], d.Consumers[j] = append(d.Producers[i], p), append(d.Consumers[j], c)
 	}
 	return d
 }

@@ -66,6 +66,9 @@ func produce(ctx context.Context, o orders) (err error) {
 		}
 		for ; chunk < o.Plan.Files[file].Chunks(); chunk++ {
 			o.Doom.reach(c, done)
+			if o.Doom.Hold && done >= o.Doom.After {
+				return o.Doom.await(ctx, c) // Dies with files unsent.
+			}
 			n, err := r.ReadChunk(o.Plan, file, chunk, buf[headSize:])
 			if err != nil {
 				return err
