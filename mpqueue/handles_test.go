@@ -3,6 +3,7 @@ package mpqueue_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -115,7 +116,12 @@ func TestHandlesGiveBack(t *testing.T) {
 func TestHandlesClose(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
 	q := newQueue[int](t, 64)
-	for round := range 300 {
+	rounds := 300
+	if testing.Short() {
+		rounds = 100
+	}
+	begin := time.Now()
+	for round := range rounds {
 		gone := anotherHandle(t, q)
 		for i := range 64 {
 			if err := q.TryPut(i); err != nil {
@@ -149,6 +155,44 @@ func TestHandlesClose(t *testing.T) {
 				t.Fatalf("round %d: %d, %v; want %d", round, v, err, n)
 			}
 		}
+	}
+	t.Logf("%d times closed and emptied in %v", rounds, time.Since(begin))
+}
+
+// TestHandlesCloseWakes closes a handle by which other goroutines wait, asleep, while
+// the process has another one: they are told at once.
+func TestHandlesCloseWakes(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	for name, wait := range map[string]func(q *mpqueue.Queue[int]) error{
+		"Get":     func(q *mpqueue.Queue[int]) error { _, err := q.Get(background); return err },
+		"Receive": func(q *mpqueue.Queue[int]) error { _, err := q.Receive(background); return err },
+		"Put":     func(q *mpqueue.Queue[int]) error { return q.Put(background, 1) },
+		"Join":    func(q *mpqueue.Queue[int]) error { return q.Join(background) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newQueue[int](t, 1, mpqueue.Joinable())
+			if name == "Put" || name == "Join" {
+				q.Put(background, 1)
+			}
+			var took []time.Duration
+			for range 5 {
+				gone := anotherHandle(t, q)
+				left := make(chan error)
+				go func() { left <- wait(gone) }()
+				procstest.WaitBlocked(t, 0, 1)
+				begin := time.Now()
+				gone.Close()
+				if err := <-left; err != shm.ErrClosed {
+					t.Fatal(err)
+				}
+				took = append(took, time.Since(begin))
+			}
+			slices.Sort(took)
+			t.Log("let go after", took)
+			if took[len(took)/2] > shm.Backstop/3 { // who is not woken is let go between 0 and 100 ms later: 50
+				t.Error("too late")
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"runtime"
 
 	"shmkit/shm"
 )
@@ -246,15 +247,18 @@ func (q *Queue[T]) CloseSend() error {
 // Everybody else goes on. It may be called again.
 //
 // A process may have several handles of one queue: opened by name twice, say, or
-// received twice. Then Close ends the calls by this one, those that wait within
-// 100 ms; what has been taken by it, items, slots and registrations, can still be
-// given back, and is only taken away with the last handle.
+// received twice. Then Close ends the calls by this one; what has been taken by it,
+// items, slots and registrations, can still be given back, and is only taken away
+// with the last handle.
 func (q *Queue[T]) Close() error {
 	if t := q.q.tasks; t != nil && !q.q.closing.Swap(true) {
 		leaveTasks(q.q.seg, t)
 	}
 	q.q.closeLetters()
-	return q.q.seg.Close()
+	err := q.q.seg.Close()
+	q.q.stirSides()
+	runtime.KeepAlive(q) // and with it the range of memory
+	return err
 }
 
 // Segment returns the segment that the queue lives in.

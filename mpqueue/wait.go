@@ -91,6 +91,18 @@ func (q *core) signalSides() {
 	}
 }
 
+// stirSides makes everybody who sleeps look again, as a handle has been closed: who
+// waits by it is told nothing else, for the process has others. The sleeper sets
+// waited before he looks whether it is closed, and that was said before we look here.
+// Nothing, if it was the last handle: then shm has woken our own.
+func (q *core) stirSides() {
+	for _, w := range []*atomic.Uint32{&q.notEmpty, &q.notFull, &q.roomy, &q.spare, &q.idle} {
+		if w.Load()&waited != 0 {
+			signalAll(w)
+		}
+	}
+}
+
 // waiter is one blocked call: what to do, and where to sleep meanwhile.
 type waiter struct {
 	word *atomic.Uint32
@@ -176,7 +188,7 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		var blocker shm.Token
 		if r.unfinished() {
 			if blocker, err = q.unblock(ctx, word); err != nil {
-				return err
+				break
 			} else if blocker == 0 && again < lookAgain && ctx.Err() == nil {
 				again++
 				continue // recovered, or it has moved on
@@ -211,10 +223,16 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		}
 		break
 	}
+	q.passOn(w)
+	return q.endOf(r, err)
+}
+
+// passOn wakes the next one, if there is anything to do for him: whoever leaves may
+// have used up a wake that was for anybody.
+func (q *core) passOn(w *waiter) {
 	if w.op.more() {
 		q.signal(w.word)
 	}
-	return q.endOf(r, err)
 }
 
 // canSpin reports whether who waits may look again for a while before he sleeps.
@@ -229,14 +247,11 @@ func setWaited(word *atomic.Uint32) uint32 {
 	}
 }
 
-// gaveUp is the error of a call that leaves without having done anything. It may
-// have used up a wake: it passes it on.
+// gaveUp is the error of a call that leaves without having done anything.
 func (q *core) gaveUp(w *waiter, err error) error {
+	q.passOn(w)
 	if errors.Is(err, shm.ErrClosed) {
 		return err
-	}
-	if w.op.more() {
-		q.signal(w.word)
 	}
 	return errors.Join(w.why, err)
 }
