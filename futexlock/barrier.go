@@ -71,10 +71,7 @@ func (b *Barrier) Init(parties int) error {
 // come, which breaks the barrier; shm.ErrClosed if this process closes the
 // segment meanwhile.
 func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, err error) {
-	seg := shm.Find(b)
-	if seg == nil {
-		stray("Barrier.Wait")
-	}
+	seg := attached("Barrier.Wait", shm.Find(b))
 	parties := b.parties.Load()
 	if parties == 0 {
 		return 0, failed("Barrier.Wait", ErrNotInit)
@@ -247,10 +244,7 @@ func (b *Barrier) Reset() {
 // Leave says that this process takes part no more: its end will not break the
 // barrier. A later Wait makes it a party again.
 func (b *Barrier) Leave() {
-	seg := shm.Find(b)
-	if seg == nil {
-		stray("Barrier.Leave")
-	}
+	seg := attached("Barrier.Leave", shm.Find(b))
 	for i := range b.cells {
 		if v := b.cells[i].Load(); uint32(v>>32) == uint32(seg.Self()) {
 			b.cells[i].CompareAndSwap(v, 0)

@@ -56,14 +56,8 @@ var _ = fault.Declare(
 // segment meanwhile Wait panics, as Lock does. It panics if this process does
 // not hold m.
 func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
-	seg := shm.Find(c)
-	if seg == nil {
-		stray("Cond.Wait")
-	}
-	ms := shm.Find(m)
-	if ms == nil {
-		stray("Cond.Wait: the Mutex")
-	}
+	seg := attached("Cond.Wait", shm.Find(c))
+	ms := attached("Cond.Wait: the Mutex", shm.Find(m))
 	if h := holderOf(m.word.Load()); h != uint32(ms.Self()) {
 		notHeld("Cond.Wait", "Mutex", ms, shm.Token(h))
 	}

@@ -56,7 +56,8 @@ func mustLock(op string, err error) error {
 	return err
 }
 
-// stray stops a caller whose lock is not in shared memory, or no longer.
+// stray stops a caller whose lock is not in shared memory, or no longer, or in a
+// segment that this process only looks at.
 func stray(op string) {
 	panic("futexlock: " + op + ": the lock lies in no attached segment; make it with shm.New or inside a struct made with shm.New, and do not copy it")
 }

@@ -104,10 +104,7 @@ func (e *Event) Wait(ctx context.Context) error {
 		shm.RaceAcquire(e)
 		return nil
 	}
-	seg := shm.Find(e)
-	if seg == nil {
-		stray("Event.Wait")
-	}
+	seg := attached("Event.Wait", shm.Find(e))
 	for {
 		v := e.word.Load()
 		if v&eventSet != 0 || v>>2 != start>>2 {

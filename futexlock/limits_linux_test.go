@@ -326,29 +326,3 @@ func TestWithoutWaitv(t *testing.T) {
 	}
 	t.Logf("%d tests passed", strings.Count(string(out), "--- PASS"))
 }
-
-// Every method says so when its lock lies in no segment.
-func TestStrayLocks(t *testing.T) {
-	ctx := context.Background()
-	var tab table
-	h := futexlock.NewHolder()
-	for name, f := range map[string]func(){
-		"RWMutex.Lock":      func() { tab.RW.Lock() },
-		"RWMutex.RLock":     func() { tab.RW.RLock() },
-		"RWMutex.TryLock":   func() { tab.RW.TryLock() },
-		"RWMutex.RUnlock":   tab.RW.RUnlock,
-		"RWMutex.Unlock":    tab.RW.Unlock,
-		"Recursive":         func() { tab.Rec.Lock(h) },
-		"Semaphore.Acquire": func() { tab.Sem.Acquire(ctx, 1) },
-		"Semaphore.Release": func() { tab.Sem.Release(1) },
-		"Semaphore.Try":     func() { tab.Sem.TryAcquire(1) },
-		"Event.Wait":        func() { tab.Event.Wait(ctx) },
-		"Barrier.Wait":      func() { tab.Bar.Wait(ctx) },
-		"Once.Do":           func() { tab.Once.Do(func() error { return nil }) },
-		"WaitGroup.Add":     func() { tab.Group.Add(1) },
-		"WaitGroup.Wait":    func() { tab.Group.Wait(ctx) },
-		"WaitGroup.Take":    func() { tab.Group.Take() },
-	} {
-		t.Run(name, func(t *testing.T) { mustPanic(t, "no attached segment", f) })
-	}
-}

@@ -62,10 +62,7 @@ func (m *Mutex) LockContext(ctx context.Context) error {
 }
 
 func (m *Mutex) lockSlow(ctx context.Context, op string) error {
-	seg := shm.Find(m)
-	if seg == nil {
-		stray(op)
-	}
+	seg := attached(op, shm.Find(m))
 	died, err := lockWordSlow(ctx, seg, &m.word, uint32(seg.Self()))
 	if err != nil {
 		return failed(op, err)
@@ -85,10 +82,7 @@ func (m *Mutex) TryLock() (bool, error) {
 }
 
 func (m *Mutex) tryLockSlow() (bool, error) {
-	seg := shm.Find(m)
-	if seg == nil {
-		stray("Mutex.TryLock")
-	}
+	seg := attached("Mutex.TryLock", shm.Find(m))
 	ok, died := tryLockWord(seg, &m.word, uint32(seg.Self()), true)
 	if !ok {
 		return false, nil
@@ -108,10 +102,7 @@ func (m *Mutex) Unlock() {
 }
 
 func (m *Mutex) unlockSlow() {
-	seg := shm.Find(m)
-	if seg == nil {
-		stray("Mutex.Unlock")
-	}
+	seg := attached("Mutex.Unlock", shm.Find(m))
 	if !unlockWordSlow(&m.word, uint32(seg.Self())) {
 		notHeld("Unlock", "Mutex", seg, shm.Token(holderOf(m.word.Load())))
 	}
@@ -121,10 +112,7 @@ func (m *Mutex) unlockSlow() {
 // longer told ErrOwnerDied. The caller must hold m; it panics if this process
 // does not.
 func (m *Mutex) Consistent() {
-	seg := shm.Find(m)
-	if seg == nil {
-		stray("Mutex.Consistent")
-	}
+	seg := attached("Mutex.Consistent", shm.Find(m))
 	if !consistentWord(&m.word, uint32(seg.Self())) {
 		notHeld("Consistent", "Mutex", seg, shm.Token(holderOf(m.word.Load())))
 	}

@@ -62,10 +62,7 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 	if o.Done() {
 		return nil
 	}
-	seg := shm.Find(o)
-	if seg == nil {
-		stray("Once.Do")
-	}
+	seg := attached("Once.Do", shm.Find(o))
 	self := uint32(seg.Self())
 	w := watchFor(ctx, seg, &o.word)
 	for {

@@ -30,6 +30,17 @@ func (o Owner) String() string {
 	return s
 }
 
+// attached returns seg, which a lock was found in. It stops the caller if that is
+// none, or one that this process takes no part in, because it only looks at it
+// (shm.Peek) or has let go of it: it is nobody there, and what it took would be
+// nobody's.
+func attached(op string, seg *shm.Segment) *shm.Segment {
+	if seg == nil || seg.Self() == 0 {
+		stray(op)
+	}
+	return seg
+}
+
 func owner(seg *shm.Segment, t shm.Token) Owner {
 	o := Owner{Token: t, Dead: seg.Dead(t)}
 	if p, ok := seg.Participant(t); ok {

@@ -100,9 +100,7 @@ func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
 // enter finds out who we are and whether h has r already. Only h itself can
 // have written h.
 func (r *RecursiveMutex) enter(op string, h Holder) (seg *shm.Segment, self uint32, again bool) {
-	if seg = shm.Find(r); seg == nil {
-		stray(op)
-	}
+	seg = attached(op, shm.Find(r))
 	if h.id == 0 {
 		panic("futexlock: " + op + " with the zero Holder: make one with NewHolder")
 	}

@@ -83,10 +83,7 @@ func (rw *RWMutex) RLockContext(ctx context.Context) error {
 // TryRLock locks rw for reading if that is possible without waiting. It
 // returns true with nil or ErrOwnerDied, as RLock does, or false and nil.
 func (rw *RWMutex) TryRLock() (bool, error) {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.TryRLock")
-	}
+	seg := attached("RWMutex.TryRLock", shm.Find(rw))
 	died, err := rw.readLock(doneContext, seg, uint32(seg.Self()))
 	if err != nil {
 		return false, nil
@@ -96,10 +93,7 @@ func (rw *RWMutex) TryRLock() (bool, error) {
 }
 
 func (rw *RWMutex) rlockSlow(ctx context.Context, op string) error {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray(op)
-	}
+	seg := attached(op, shm.Find(rw))
 	died, err := rw.readLock(ctx, seg, uint32(seg.Self()))
 	if err != nil {
 		return failed(op, err)
@@ -140,10 +134,7 @@ func (rw *RWMutex) Lock() error {
 func (rw *RWMutex) LockContext(ctx context.Context) error { return rw.lock(ctx, "RWMutex.LockContext") }
 
 func (rw *RWMutex) lock(ctx context.Context, op string) error {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray(op)
-	}
+	seg := attached(op, shm.Find(rw))
 	died, err := rw.writeLock(ctx, seg, uint32(seg.Self()), gateWriting)
 	if err != nil {
 		return failed(op, err)
@@ -156,10 +147,7 @@ func (rw *RWMutex) lock(ctx context.Context, op string) error {
 // TryLock locks rw for writing if that is possible without waiting. It returns
 // true with nil or ErrOwnerDied, as Lock does, or false and nil.
 func (rw *RWMutex) TryLock() (bool, error) {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.TryLock")
-	}
+	seg := attached("RWMutex.TryLock", shm.Find(rw))
 	died, err := rw.writeLock(doneContext, seg, uint32(seg.Self()), gateWriting)
 	if err != nil {
 		return false, nil
@@ -172,10 +160,7 @@ func (rw *RWMutex) TryLock() (bool, error) {
 // Unlock unlocks rw for writing and lets in the readers that waited. It panics
 // if this process does not hold rw for writing.
 func (rw *RWMutex) Unlock() {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.Unlock")
-	}
+	seg := attached("RWMutex.Unlock", shm.Find(rw))
 	self := uint32(seg.Self())
 	rw.mustWrite(seg, self, "Unlock")
 	shm.RaceRelease(&rw.gate)
@@ -188,10 +173,7 @@ func (rw *RWMutex) Unlock() {
 // longer told ErrOwnerDied. The caller must hold rw for writing; it panics if
 // this process does not.
 func (rw *RWMutex) Consistent() {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.Consistent")
-	}
+	seg := attached("RWMutex.Consistent", shm.Find(rw))
 	rw.mustWrite(seg, uint32(seg.Self()), "Consistent")
 	rw.changeGate(func(g uint32) uint32 { return g &^ ownerDied })
 }

@@ -310,10 +310,7 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 // runlockSlow is RUnlock of a reader that is not in its home cell, or shares it
 // with other goroutines.
 func (rw *RWMutex) runlockSlow() {
-	seg := shm.Find(rw)
-	if seg == nil {
-		stray("RWMutex.RUnlock")
-	}
+	seg := attached("RWMutex.RUnlock", shm.Find(rw))
 	self := uint32(seg.Self())
 	g := rw.gate.Load()
 	// Whoever reads alone is the only one inside. What a cell of ours counts

@@ -59,10 +59,7 @@ var _ = fault.Declare(
 // process would have added more than 1,048,575; nothing has changed then. It
 // panics if this process has fewer than -n tasks.
 func (w *WaitGroup) Add(n int) error {
-	seg := shm.Find(w)
-	if seg == nil {
-		stray("WaitGroup.Add")
-	}
+	seg := attached("WaitGroup.Add", shm.Find(w))
 	self := uint32(seg.Self())
 	if n < 0 {
 		shm.RaceRelease(w)
@@ -87,10 +84,7 @@ func (w *WaitGroup) Add(n int) error {
 
 // Done takes one task off this process. It panics if it has none.
 func (w *WaitGroup) Done() {
-	seg := shm.Find(w)
-	if seg == nil {
-		stray("WaitGroup.Done")
-	}
+	seg := attached("WaitGroup.Done", shm.Find(w))
 	shm.RaceRelease(w)
 	w.done(uint32(seg.Self()))
 }
@@ -161,10 +155,7 @@ func (w *WaitGroup) done(self uint32) {
 // processes died with tasks of theirs; ctx's error, wrapped, when ctx is done
 // first; shm.ErrClosed if this process closes the segment meanwhile.
 func (w *WaitGroup) Wait(ctx context.Context) error {
-	seg := shm.Find(w)
-	if seg == nil {
-		stray("WaitGroup.Wait")
-	}
+	seg := attached("WaitGroup.Wait", shm.Find(w))
 	watch := watchFor(ctx, seg, &w.bell)
 	for {
 		v := w.bell.Load()
@@ -202,20 +193,14 @@ func (w *WaitGroup) Wait(ctx context.Context) error {
 // Tasks returns how many tasks living processes have, and how many were lost
 // with processes that died.
 func (w *WaitGroup) Tasks() (open, lost int) {
-	seg := shm.Find(w)
-	if seg == nil {
-		stray("WaitGroup.Tasks")
-	}
+	seg := attached("WaitGroup.Tasks", shm.Find(w))
 	n := w.count(&watcher{seg: seg, ask: due(&w.bell)})
 	return int(n.open), int(n.lost)
 }
 
 // Reset forgets the tasks of dead processes: the caller has seen to them.
 func (w *WaitGroup) Reset() {
-	seg := shm.Find(w)
-	if seg == nil {
-		stray("WaitGroup.Reset")
-	}
+	seg := attached("WaitGroup.Reset", shm.Find(w))
 	w.underLock(seg, uint32(seg.Self()), func(uint32) {
 		for i := range w.cells {
 			v := w.cells[i].Load()

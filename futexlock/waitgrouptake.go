@@ -13,10 +13,7 @@ import (
 // has taken 16,383, and ErrTooManyHolders if 64 other processes have tasks. A
 // process that is killed inside Take has taken nothing.
 func (w *WaitGroup) Take() error {
-	seg := shm.Find(w)
-	if seg == nil {
-		stray("WaitGroup.Take")
-	}
+	seg := attached("WaitGroup.Take", shm.Find(w))
 	err := ErrNoTask
 	w.underLock(seg, uint32(seg.Self()), func(self uint32) {
 		for _, lost := range [...]bool{false, true} {
