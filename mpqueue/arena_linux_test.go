@@ -134,6 +134,19 @@ func (h *hands) get(n int) {
 	}
 }
 
+// swept kills process 0 where it stops, and lets process 1 sweep until it stops. The
+// test's own process has let go of the queue then.
+func (h *hands) swept(killed, sweeps *procstest.Proc) {
+	h.t.Helper()
+	h.begin(0)
+	killed.WaitStopped()
+	h.leave()
+	killed.Kill()
+	killed.Wait()
+	h.begin(1)
+	sweeps.WaitStopped()
+}
+
 // intact looks for what nobody would ever free, and fills the arena in two ways.
 func (h *hands) intact(chunks int) {
 	h.t.Helper()
@@ -160,13 +173,7 @@ func TestArenaRunHalfApart(t *testing.T) {
 	killed := h.start(handArgs{Who: 0, Does: "put", Size: 5000}, procstest.StopAt("mpqueue.arena.retired", 1))
 	sweeps := h.start(handArgs{Who: 1, Does: "sweep"}, procstest.StopAt("mpqueue.sweep.emptied", 1))
 	puts := h.start(handArgs{Who: 2, Does: "put", Size: 6000}, procstest.StopAt("mpqueue.arena.seized", 1))
-	h.begin(0)
-	killed.WaitStopped()
-	h.leave()
-	killed.Kill()
-	killed.Wait()
-	h.begin(1)
-	sweeps.WaitStopped()
+	h.swept(killed, sweeps)
 	h.begin(2)
 	puts.WaitStopped()
 	sweeps.Cont()
@@ -193,13 +200,7 @@ func TestArenaSweptTwice(t *testing.T) {
 		}
 		sweeps := h.start(handArgs{Who: 1, Does: "sweep"}, procstest.StopAt("mpqueue.sweep.chunk", pass+1))
 		other := h.start(handArgs{Who: 2})
-		h.begin(0)
-		killed.WaitStopped()
-		h.leave()
-		killed.Kill()
-		killed.Wait()
-		h.begin(1)
-		sweeps.WaitStopped()
+		h.swept(killed, sweeps)
 		other.Kill()
 		other.Wait()
 		h.come()

@@ -53,7 +53,9 @@ func (q *core) dropSpare(b blockID) {
 	}
 }
 
-// growLeases gives more lease blocks memory: as many again as have it. First the memory, then the number: who sees the number can use them.
+// growLeases gives more lease blocks memory: as many again as have it. First the
+// memory, then the number: who sees the number can use them. Killed in between, or
+// while another does the same, it leaves memory that the next one asks for again.
 func (q *core) growLeases(have uint64) error {
 	want := min(max(2*have, leasesAtFirst), uint64(len(q.leases)))
 	from, to := q.geo.leaseOff+have*blockHeader, q.geo.leaseData+want*q.geo.leaseStride()

@@ -27,50 +27,49 @@ func anotherHandle[T any](t *testing.T, q *mpqueue.Queue[T]) *mpqueue.Queue[T] {
 	return q2
 }
 
+// receivedBefore puts 1 and returns it, received by a handle that is closed then.
+func receivedBefore(t *testing.T, q, gone *mpqueue.Queue[int]) *mpqueue.Item[int] {
+	t.Helper()
+	q.Put(background, 1)
+	i, err := gone.Receive(background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	return i
+}
+
+// reservedBefore returns a place reserved by a handle that is closed then.
+func reservedBefore(t *testing.T, gone *mpqueue.Queue[int]) *mpqueue.Slot[int] {
+	t.Helper()
+	s, err := gone.Reserve(background)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	return s
+}
+
 // TestHandlesGiveBack: what has been taken by a handle that is closed can still be
 // given back while the process has another, and nothing is in the way of others.
 func TestHandlesGiveBack(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, q, gone *mpqueue.Queue[int]){
 		"Done": func(t *testing.T, q, gone *mpqueue.Queue[int]) {
-			q.Put(background, 1)
-			i, err := gone.Receive(background)
-			if err != nil {
-				t.Fatal(err)
-			}
-			gone.Close()
-			if err := i.Done(); err != nil {
+			if err := receivedBefore(t, q, gone).Done(); err != nil {
 				t.Error(err)
 			}
 		},
 		"Requeue": func(t *testing.T, q, gone *mpqueue.Queue[int]) {
-			q.Put(background, 1)
-			i, err := gone.Receive(background)
-			if err != nil {
-				t.Fatal(err)
-			}
-			gone.Close()
-			if err := i.Requeue(); err != nil {
+			if err := receivedBefore(t, q, gone).Requeue(); err != nil {
 				t.Error(err)
 			}
 			if v, err := q.TryGet(); v != 1 || err != nil {
 				t.Error(v, err)
 			}
 		},
-		"Abort": func(t *testing.T, q, gone *mpqueue.Queue[int]) {
-			s, err := gone.Reserve(background)
-			if err != nil {
-				t.Fatal(err)
-			}
-			gone.Close()
-			s.Abort()
-		},
-		"Commit": func(t *testing.T, q, gone *mpqueue.Queue[int]) {
-			s, err := gone.Reserve(background)
-			if err != nil {
-				t.Fatal(err)
-			}
-			gone.Close()
-			if err := s.Commit(); err != shm.ErrClosed {
+		"Abort": func(t *testing.T, _, gone *mpqueue.Queue[int]) { reservedBefore(t, gone).Abort() },
+		"Commit": func(t *testing.T, _, gone *mpqueue.Queue[int]) {
+			if err := reservedBefore(t, gone).Commit(); err != shm.ErrClosed {
 				t.Error(err)
 			}
 		},

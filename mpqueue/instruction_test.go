@@ -11,6 +11,7 @@ import (
 
 	"shmkit/mpqueue"
 	"shmkit/procs/procstest"
+	"shmkit/shm"
 )
 
 // A stepped operation is what a process is killed in, at its instructions. The
@@ -166,13 +167,18 @@ var stepper = procstest.Role("mpqueue-stepper", func(ctx context.Context, a step
 
 var everyStep = flag.Bool("every", false, "cut stepped operations at every instruction, not at 30 of them")
 
-// cuts makes EachInstruction cut at 30 places, or all with -every.
+// cuts makes EachInstruction cut at 30 places, or all with -every. With the race
+// detector's build an operation has twenty times the instructions, nearly all of them
+// the detector's own, and each costs some microseconds: 5 places.
 func cuts(t *testing.T) {
-	if *everyStep {
-		t.Setenv("SHMKIT_STEPS", "all")
-		return
+	steps := "30"
+	switch {
+	case *everyStep:
+		steps = "all"
+	case shm.RaceEnabled:
+		steps = "5"
 	}
-	t.Setenv("SHMKIT_STEPS", "30")
+	t.Setenv("SHMKIT_STEPS", steps)
 }
 
 // TestEveryInstruction kills a process at the instructions of its operations. The
