@@ -87,11 +87,7 @@ func (m *model) getStep(w *world, i int, choice int8) {
 			return
 		}
 		b.word = makeWord(lapOf(a.v), m.self(i), bLeased)
-		a.p, a.again, a.blk, a.pc = -1, 1, a.best-9, getBlockHalf
-		if m.receiver(i) {
-			m.deliver(w, a, b.val)
-			a.pc = thenHold
-		}
+		a.p, a.again, a.blk, a.pc = -1, 1, a.best-9, getCount
 
 	case getProbe:
 		st := stateOf(s.word)
@@ -147,6 +143,8 @@ func (m *model) getStep(w *world, i int, choice int8) {
 			w.head = max(w.head, a.p+1)
 		}
 		m.claimedSlot(w, i)
+	case getCount:
+		m.countDeath(w, i)
 
 	case getHalf:
 		a.got, a.pc = s.val, getFull
@@ -208,10 +206,42 @@ const (
 func (m *model) claimedSlot(w *world, i int) {
 	a := &w.actors[i]
 	s, _ := m.at(w, a.p)
-	if s.tries != 0 {
-		a.again = 1
+	if a.blk = s.block; a.again != 0 {
+		a.pc = getCount
+		return
 	}
-	a.blk = s.block
+	m.described(w, i)
+}
+
+// countDeath is the part of describe for what was delivered before: the new consumer
+// counts the death of the last one, in the slot, or in the block if it was leased.
+func (m *model) countDeath(w *world, i int) {
+	a := &w.actors[i]
+	if a.p >= 0 {
+		s, _ := m.at(w, a.p)
+		if m.mut != sweepCounts {
+			s.tries++
+		}
+		w.counted(w.content(s), s.tries)
+		m.described(w, i)
+		return
+	}
+	b := &w.blocks[a.blk-1]
+	b.tries += b.died
+	if m.mut != markKept {
+		b.died = 0
+	}
+	w.counted(b.val, b.tries)
+	a.pc = getBlockHalf
+	if m.receiver(i) {
+		m.deliver(w, a, b.val)
+		a.pc = thenHold
+	}
+}
+
+// described is what follows describe for a message in a slot.
+func (m *model) described(w *world, i int) {
+	a := &w.actors[i]
 	switch {
 	case m.receiver(i) && a.blk != 0:
 		a.pc = leaseOwn

@@ -14,7 +14,7 @@ func (m *model) leaseStep(w *world, i int, choice int8) {
 	case leaseFull:
 		m.read(w, a.got, s.val)
 		b := &w.blocks[a.spare-1]
-		b.val, b.tries = s.val, s.tries
+		b.val, b.tries, b.died = s.val, s.tries, 0
 		a.pc = leasePos
 	case leasePos:
 		w.blocks[a.spare-1].pos, a.pc = a.p, leaseWord
@@ -27,9 +27,12 @@ func (m *model) leaseStep(w *world, i int, choice int8) {
 		if stateOf(b.word) != bOwned {
 			w.fail(strangeBlock)
 		}
-		b.word, b.tries = makeWord(lapOf(b.word), m.self(i), bLeased), s.tries
+		b.word = makeWord(lapOf(b.word), m.self(i), bLeased)
 		a.pc = leaseCount
 	case leaseCount:
+		if b := &w.blocks[a.blk-1]; s.block == a.blk {
+			b.tries, b.died = s.tries, 0 // after its word: until its slot is free the slot's count is what matters
+		}
 		if m.mut == leaseCountedLate {
 			a.pc = leaseRelease
 			return
@@ -38,6 +41,7 @@ func (m *model) leaseStep(w *world, i int, choice int8) {
 		a.pc = leaseRelease
 	case leaseRelease:
 		m.deliver(w, a, w.blocks[a.blk-1].val)
+		w.counted(w.blocks[a.blk-1].val, w.blocks[a.blk-1].tries)
 		s.word = makeWord(lapOf(s.word)+1, 0, free)
 		if m.mut == leaseCountedLate {
 			a.pc = leaseLateCount

@@ -42,6 +42,7 @@ const (
 	getSeal
 	getClaim
 	getHint
+	getCount
 	endSlots
 	endBlocks
 	endCells
@@ -91,6 +92,7 @@ const (
 	atSweep
 	sweepHeldHome
 	sweepHeldRefers
+	sweepHeldDied
 	sweepHeldWord
 	sweepSlots
 	sweepOwned
@@ -137,6 +139,7 @@ var pcNames = map[pc]string{
 	scanBlock: "Get looks for orphans in a block", scanCount: "Get counts the lease of an orphan", scanTake: "Get claims the orphan",
 	scanUncount: "Get uncounts it, another was faster", getDropLease: "Receive gives its lease block back", getProbe: "Get looks at a slot",
 	getClosed: "Get looks whether the queue is closed", getSeal: "Get seals", getClaim: "Get claims the slot", getHint: "Get raises the shared head",
+	getCount: "Get counts the death of the last consumer",
 	endSlots: "Get looks whether a slot is being read", endBlocks: "Get looks whether a block is leased", endCells: "Get adds up leases",
 	endOrphans: "Get compares the count of orphans, at the end",
 	getHalf:    "Get reads half of the slot", getFull: "Get reads the rest of the slot", getOwn: "Get takes the block", getFreeFirst: "Get frees the block, too early",
@@ -155,7 +158,7 @@ var pcNames = map[pc]string{
 	sigWakeAll: "wakes all", freedClosed: "looks whether others wait for the end",
 
 	atSweep: "begins, looks for a block that it held", sweepHeldHome: "looks at the block's slot", sweepHeldRefers: "looks whether the slot refers to the block",
-	sweepHeldWord: "settles the block", sweepSlots: "settles a slot", sweepOwned: "looks for a block that it owned",
+	sweepHeldDied: "says that the holder of the block died", sweepHeldWord: "settles the block", sweepSlots: "settles a slot", sweepOwned: "looks for a block that it owned",
 	sweepOwnedHome: "looks at the block's slot", sweepOwnedRefers: "looks whether the slot refers to the block", sweepOwnedWord: "settles the block",
 	sweepCount: "counts orphans", sweepClearEmpty: "clears notEmpty", sweepWakeEmpty: "wakes consumers", sweepClearFull: "clears notFull",
 	sweepWakeFull: "wakes producers", sweepCell: "clears the count of leases",
@@ -193,7 +196,7 @@ var needs = map[pc]register{
 	putHint: rP, putHalf: rP, putFull: rP, putPos: rP, putRefer: rP, putCommit: rP, putLatePos: rP,
 
 	scanSlot: rEpoch | rI | rBest | rV, scanBlock: rEpoch | rI | rBest | rV, scanCount: rEpoch | rBest | rV, scanTake: rEpoch | rBest | rV,
-	getDropLease: rSum, getProbe: rP, getClosed: rP | rV, getSeal: rP | rV, getClaim: rP | rV, getHint: rP | rAgain,
+	getDropLease: rSum, getProbe: rP, getClosed: rP | rV, getSeal: rP | rV, getClaim: rP | rV, getHint: rP | rAgain, getCount: rP | rAgain,
 	endSlots: rI | rP, endBlocks: rI | rSum, endCells: rI | rSum, endOrphans: rSum,
 	getHalf: rP | rAgain, getFull: rP | rAgain | rGot, getOwn: rP | rAgain, getFreeFirst: rP | rAgain, getRelease: rP | rAgain | rGot,
 	getBlockHalf: rP | rAgain, getBlockFull: rP | rAgain | rGot, getFree: rP | rAgain,
@@ -203,7 +206,7 @@ var needs = map[pc]register{
 	waitSleep: rSame, moreHead: rRet, moreSettle: rRet | rP, moreScan: rRet | rP | rI, moreOrphans: rRet, morePut: rRet,
 	sigLook: signaling, sigClaim: signaling, sigWake: signaling, sigUndo: signaling, sigWakeAll: signaling, freedClosed: signaling,
 
-	atSweep: rI, sweepHeldHome: rI | rV, sweepHeldRefers: rI | rV, sweepHeldWord: rI | rV | rBest, sweepSlots: rI, sweepOwned: rI,
+	atSweep: rI, sweepHeldHome: rI | rV, sweepHeldRefers: rI | rV, sweepHeldDied: rI | rV, sweepHeldWord: rI | rV | rBest, sweepSlots: rI | rBest, sweepOwned: rI,
 	sweepOwnedHome: rI | rV, sweepOwnedRefers: rI | rV | rBest, sweepOwnedWord: rI | rV | rBest,
 }
 

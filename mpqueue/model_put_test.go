@@ -206,7 +206,7 @@ func (m *model) putStep(w *world, i int, choice int8) {
 		w.blocks[a.blk-1].val, a.pc = torn, putBlockFull
 	case putBlockFull:
 		b := &w.blocks[a.blk-1]
-		b.val, b.tries = m.number(w, i), 0
+		b.val, b.tries, b.died = m.number(w, i), 0, 0
 		a.p, a.pc = a.tail, putProbe
 
 	case putProbe:

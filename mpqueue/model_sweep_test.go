@@ -40,14 +40,22 @@ func (m *model) sweepStep(w *world, i int) {
 		s, same := home()
 		// best: 0 the slot has moved on, 1 it is still being read, 2 and refers to the block
 		a.best, a.pc = 0, sweepHeldWord
-		if same && stateOf(s.word) == reading && wordOwner(s.word) == o {
+		switch {
+		case same && stateOf(s.word) == reading && wordOwner(s.word) == o:
 			a.best, a.pc = 1, sweepHeldRefers
+		case stateOf(a.v) == bLeased:
+			a.pc = sweepHeldDied
 		}
 	case sweepHeldRefers:
 		if s, _ := home(); s.block == a.i+1 {
 			a.best = 2
 		} else {
 			a.best = 1
+		}
+		a.pc = sweepHeldWord
+	case sweepHeldDied:
+		if m.mut != deathUnmarked {
+			b.died = 1 // not counted: another sweeper may come to this again
 		}
 		a.pc = sweepHeldWord
 	case sweepHeldWord:
@@ -57,13 +65,17 @@ func (m *model) sweepStep(w *world, i int) {
 		case a.best == 1 || stateOf(a.v) == bTaken:
 			swap(makeWord(lapOf(a.v), 0, bFree), atSweep)
 		default:
-			b.tries = 1
 			swap(makeWord(lapOf(a.v), 0, bOrphan), atSweep)
 		}
 	case sweepSlots:
 		for ; int(a.i) < m.cap(); a.i++ {
 			if s := &w.slots[a.i]; wordOwner(s.word) == o {
+				if m.mut == sweepCounts && a.best == 0 && stateOf(s.word) == reading {
+					s.tries, a.best = s.tries+1, 1
+					return
+				}
 				sweepWordOf(s)
+				a.best = 0
 				return
 			}
 		}
@@ -126,7 +138,6 @@ func sweepWordOf(s *wSlot) {
 	case writing:
 		s.word = makeWord(lapOf(s.word)+1, 0, free)
 	case reading:
-		s.tries = 1
 		s.word = makeWord(lapOf(s.word), 0, orphan)
 	}
 }
@@ -138,61 +149,4 @@ func (m *model) sweepAllSlots(w *world, i int) {
 			sweepWordOf(s)
 		}
 	}
-}
-
-// finished reports whether every living process has done its work, and every
-// dead one was swept.
-func (m *model) finished(w *world) bool {
-	for i := range m.count() {
-		if a := &w.actors[i]; a.pc != atOver && (a.life != dead || m.mut != neverSwept) {
-			return false
-		}
-	}
-	return w.closer == 0 || w.closer == atOver
-}
-
-// wrong returns what must never be, or "".
-func (m *model) wrong(w *world) string {
-	if w.fault != fine || !m.finished(w) {
-		return wrongnesses[w.fault]
-	}
-	var queued uint8
-	referred := [len(w.blocks)]bool{}
-	for k := range m.cap() {
-		s := &w.slots[k]
-		switch stateOf(s.word) {
-		case writing, reading:
-			return "a slot has leaked"
-		case ready, orphan:
-			queued |= bit(w.content(s))
-			if s.block != 0 {
-				referred[s.block-1] = true
-			}
-		}
-	}
-	for k := range w.blocks {
-		b := &w.blocks[k]
-		switch stateOf(b.word) {
-		case bOrphan:
-			queued |= bit(b.val)
-		case bTaken, bLeased:
-			return "a lease has leaked"
-		case bOwned:
-			if !referred[k] {
-				return "a block has leaked"
-			}
-		}
-	}
-	for i := range m.count() {
-		if w.actors[i].cell != 0 {
-			return "a count of leases was left"
-		}
-	}
-	switch {
-	case w.committed&^w.settled&^queued != 0:
-		return "a committed message is lost"
-	case w.eof && queued != 0:
-		return "a message was left, though a consumer saw the end"
-	}
-	return ""
 }

@@ -99,6 +99,8 @@ func (m *model) exchange(w *world, i int) {
 	for n := range m.messages {
 		a, b := &w.allowed[int(from)+n], &w.allowed[int(from)+m.messages+n]
 		*a, *b = *b, *a
+		a, b = &w.due[int(from)+n], &w.due[int(from)+m.messages+n]
+		*a, *b = *b, *a
 	}
 }
 

@@ -140,6 +140,12 @@ func TestModelMutants(t *testing.T) {
 			model{producers: 1, messages: 1, receives: twoReceive, kills: 1, leases: 3, coarse: true, mut: sweepSlotsFirst}},
 		{"a block learns its slot after the commit", "", 1,
 			model{producers: 1, messages: 2, receives: oneGets, kills: 1, blocks: 2, mut: positionLate}},
+		{"the sweep counts a death, and may come to it twice", "count of its deaths", 1,
+			model{producers: 1, messages: 1, receives: twoGet, kills: 2, mut: sweepCounts}},
+		{"the sweep does not mark what the dead had leased", "count of its deaths", 1,
+			model{producers: 1, messages: 1, receives: twoReceive, kills: 1, leases: 3, coarse: true, mut: deathUnmarked}},
+		{"who counts a death leaves its mark", "count of its deaths", 1,
+			model{producers: 1, messages: 1, receives: twoReceive, kills: 1, leases: 3, requeues: 1, coarse: true, mut: markKept}},
 		{"nobody sweeps", "stuck", 1,
 			model{producers: 1, messages: 2, receives: twoGet, kills: 1, mut: neverSwept}},
 	} {

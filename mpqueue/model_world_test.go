@@ -49,6 +49,9 @@ const (
 	leasesBeforeHead        // a producer counts the leases, and then the ring
 	orphansUncapped         // orphans do not count against the capacity
 	neverSwept              // nobody sweeps
+	sweepCounts             // the sweep counts a death itself, and marks the orphan then
+	deathUnmarked           // the sweep does not say that the holder of a lease died
+	markKept                // who counts a death leaves the mark of it
 )
 
 // wSlot is a slot.
@@ -56,7 +59,7 @@ type wSlot struct {
 	word  uint64
 	val   int8 // the message: its number, 0 none, torn while it is being written
 	block int8 // + 1
-	tries int8
+	tries int8 // deaths counted
 	_     [5]int8
 }
 
@@ -68,7 +71,8 @@ type wBlock struct {
 	pos   int8
 	val   int8
 	tries int8
-	_     [5]int8
+	died  int8 // 1: one more, which is to be counted
+	_     [4]int8
 }
 
 // wWord is a word to sleep on. Its sequence is not there: a word that has changed
@@ -131,6 +135,7 @@ type world struct {
 	// What the processes do not know: bits and counts of messages, by number.
 	committed, settled, unmarked, taken uint8
 	allowed                             [8]int8 // deliveries again: one for each death of a holder
+	due                                 [8]int8 // deaths that are counted when the message is claimed again
 	eof                                 bool
 	fault                               wrongness
 	_                                   [2]int8
@@ -140,35 +145,6 @@ const (
 	onNotEmpty = 1
 	onNotFull  = 2
 )
-
-// wrongness is what a step found out of order.
-type wrongness int8
-
-const (
-	fine wrongness = iota
-	tornRead
-	uncommitted
-	twice
-	tooOften
-	disorder
-	strangeBlock
-	early
-	late
-	beyond
-)
-
-var wrongnesses = [...]string{
-	fine:         "",
-	tornRead:     "a message was read while it was written",
-	uncommitted:  "a message was read that nobody had committed",
-	twice:        "a message was delivered twice, unmarked",
-	tooOften:     "a message was delivered again though nobody who held it has died",
-	disorder:     "messages of one producer were overtaken",
-	strangeBlock: "a slot refers to a block that is not queued",
-	early:        "the end was reported, but a message can still come",
-	late:         "a message was committed after the end was reported",
-	beyond:       "more items than the capacity",
-}
 
 func (m *model) consumers() int { return len(m.receives) }
 func (m *model) count() int     { return m.producers + len(m.receives) }
@@ -229,12 +205,6 @@ func (w *world) content(s *wSlot) int8 {
 }
 
 func bit(n int8) uint8 { return 1 << (n - 1) }
-
-func (w *world) fail(f wrongness) {
-	if w.fault == fine {
-		w.fault = f
-	}
-}
 
 // moves yields every state that one move leads to.
 func (m *model) moves(w *world, yield func(move, *world)) {
@@ -329,6 +299,9 @@ func (m *model) die(w *world, i int) {
 	for n := range int8(8) {
 		if m.holds(w, i, n+1) {
 			w.allowed[n]++
+			if !w.uncounted(&w.actors[i]) { // else that death and this are counted as one
+				w.due[n]++
+			}
 		}
 	}
 	for k := range w.words {
