@@ -143,8 +143,10 @@ func await(t testing.TB, w *atomic.Uint32, want uint32) {
 }
 
 // withoutWaitv reports whether shm does without futex_waitv: it is denied, or this
-// is a program of 32 bits.
-func withoutWaitv() bool { return os.Getenv("SHMKIT_NO_WAITV") != "" || strconv.IntSize < 64 }
+// is a program of 32 bits or one that an emulator runs.
+func withoutWaitv() bool {
+	return os.Getenv("SHMKIT_NO_WAITV") != "" || strconv.IntSize < 64 || procstest.Emulated()
+}
 
 // within logs what f takes, and fails t if that is ten times the bound, or half
 // a second: less can be the doing of a machine with other work, and where four

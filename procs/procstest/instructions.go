@@ -98,6 +98,9 @@ func EachPause[A any](t testing.TB, role *RoleFunc[A], setup func(t testing.TB) 
 // eachCut finds the length of the operation and cuts it everywhere.
 func eachCut(t testing.TB, cut func(t *scope, n int) (finished bool, steps int)) int {
 	t.Helper()
+	if err := mayTrace(); err != nil { // before anything works on what ends with the test
+		t.Skipf("this machine does not let a process trace its children: %v", err)
+	}
 	const toTheEnd = 1 << 30
 	once := func(n int) (finished bool, steps int) {
 		s := &scope{TB: t}

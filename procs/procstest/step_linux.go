@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -98,9 +100,6 @@ func drive[A any](t testing.TB, role *RoleFunc[A], a A) *driver {
 	runtime.LockOSThread()
 	t.Cleanup(d.close)
 	if e := ptrace(unix.PTRACE_SEIZE, d.tid, 0); e != 0 {
-		if e == unix.EPERM || e == unix.ENOSYS {
-			t.Skipf("this machine does not let a process trace its children: %v", e)
-		}
 		t.Fatalf("procstest: trace: %v", e)
 	}
 	d.tracing = true
@@ -114,6 +113,19 @@ func drive[A any](t testing.TB, role *RoleFunc[A], a A) *driver {
 		d.resume(unix.PTRACE_CONT, pass(sig))
 	}
 }
+
+// mayTrace says why this process may not trace its children, if so.
+var mayTrace = sync.OnceValue(func() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	child, err := os.StartProcess("/proc/self/exe", os.Args[:1], &os.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
+	if err != nil {
+		return err
+	}
+	child.Kill() // It stands before its first instruction.
+	child.Wait()
+	return nil
+})
 
 // ptrace gives the kernel an order for a traced thread.
 func ptrace(request, tid int, data uintptr) unix.Errno {

@@ -33,6 +33,7 @@ const (
 	futexCommand = 0x7f // the command in the operation of a futex call
 	futexPrivate = 0x80 // the word is private to the process
 	futexWait    = 0
+	futexWake    = 1
 	futexBitset  = 9
 	waitvSize    = 24 // struct futex_waitv: val, uaddr, flags, reserved
 	waitvFlags   = 16 // offset of flags
@@ -61,9 +62,10 @@ func blocked(pid int) int {
 			continue
 		}
 		switch nr {
-		case unix.SYS_FUTEX:
+		case futexCall():
 			command := op & futexCommand
-			if op&futexPrivate == 0 && (command == futexWait || command == futexBitset) {
+			// An emulator sleeps by plain waits on words of its own.
+			if op&futexPrivate == 0 && (command == futexBitset || command == futexWait && !Emulated()) {
 				n++
 			}
 		case unix.SYS_FUTEX_WAITV:
