@@ -21,6 +21,7 @@ import (
 //
 //	bits    field   meaning
 //	63..32  count   run, and clearing what was or will be one: number of chunks; body: distance to its run
+//	26      filled  it may have memory; set by who seizes it, cleared when the memory has been given back
 //	25      headed  its 128 block headers have memory; once set it stays
 //	24..8   owner   clearing: who is at it
 //	7..3    class   slab: size of the blocks is 512 << class
@@ -46,7 +47,10 @@ import (
 //	                                                    every header there is
 //	blocks are marked bGone, the chunk is as it was     the sweep frees them
 //	the chunk is seized, bodies remain                  the sweep empties them, then the chunk
+//	some bodies are empty, others are not               the same
 //	bodies are made, the run is not                     the same
+//	the chunk is seized, its memory not given back yet  the sweep empties it; it stays filled, and the
+//	                                                    next drained consumer gives its memory back
 const (
 	cEmpty    = 0
 	cClearing = 1
@@ -55,6 +59,8 @@ const (
 	cBody     = 4
 
 	cHeaded = 1 << 25
+	cFilled = 1 << 26
+	cKeeps  = cHeaded | cFilled // what stays, whatever the chunk is put to
 
 	classes = 8 // 512 << 7 is a whole chunk
 )

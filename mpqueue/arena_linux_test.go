@@ -147,10 +147,13 @@ func (h *hands) swept(killed, sweeps *procstest.Proc) {
 	sweeps.WaitStopped()
 }
 
+// wrong says what nobody would ever free.
+func (h *hands) wrong() []error { return append(shm.Check(h.q.Segment()), mpqueue.Leaks(h.q)...) }
+
 // intact looks for what nobody would ever free, and fills the arena in two ways.
 func (h *hands) intact(chunks int) {
 	h.t.Helper()
-	for _, err := range append(shm.Check(h.q.Segment()), mpqueue.Leaks(h.q)...) {
+	for _, err := range h.wrong() {
 		h.t.Error(err)
 	}
 	h.put(chunks * chunk)
@@ -231,18 +234,6 @@ func TestArenaSweptTwice(t *testing.T) {
 			h.turns.Value().begin[i].Store(0)
 		}
 	}
-}
-
-// A run is being built, and its builder is killed when it has bodies.
-func TestArenaRunHalfBuilt(t *testing.T) {
-	h := newHands(t, "arena-built", 8, 3)
-	killed := h.start(handArgs{Who: 0, Does: "put", Size: 3 * chunk}, procstest.StopAt("mpqueue.arena.bodies", 1))
-	h.begin(0)
-	killed.WaitStopped()
-	killed.Kill()
-	killed.Wait()
-	h.q.Segment().Sweep()
-	h.intact(3)
 }
 
 // A process has found a chunk of blocks that fit, and stands still. The chunk is put

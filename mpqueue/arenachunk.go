@@ -91,7 +91,10 @@ func (q *core) unused(ci uint64, clear bool) (n uint64, at owner) {
 // empty makes n chunks that this process has seized empty, from ci on.
 func (q *core) empty(ci, n uint64) {
 	for k := ci; k < ci+n; k++ {
-		q.chunk[k].Store(q.chunk[k].Load() & cHeaded)
+		q.chunk[k].Store(q.chunk[k].Load() & cKeeps)
+		if fault.Enabled {
+			fault.Point("mpqueue.arena.emptied")
+		}
 	}
 }
 
@@ -102,7 +105,7 @@ func (q *core) seize(ci uint64, clear bool) bool {
 	w := c.Load()
 	switch {
 	case chunkState(w) == cEmpty:
-		if !c.CompareAndSwap(w, chunkWord(cClearing, 0, q.self, 0)|w&cHeaded) {
+		if !c.CompareAndSwap(w, chunkWord(cClearing, 0, q.self, 0)|w&cHeaded|cFilled) {
 			return false
 		}
 		if fault.Enabled {
@@ -129,6 +132,9 @@ func (q *core) retire(ci, n, w uint64) bool {
 	for i := range hs {
 		bw := hs[i].word.Load()
 		if stateOf(bw) == bFree && hs[i].word.CompareAndSwap(bw, makeWord(lapOf(bw), q.self, bGone)) {
+			if fault.Enabled {
+				fault.Point("mpqueue.arena.gone")
+			}
 			continue
 		}
 		for k := range i {
@@ -138,7 +144,7 @@ func (q *core) retire(ci, n, w uint64) bool {
 		return false
 	}
 	// Says how many bodies there are, for the sweep.
-	ok := q.chunk[ci].CompareAndSwap(w, chunkWord(cClearing, 0, q.self, n)|w&cHeaded)
+	ok := q.chunk[ci].CompareAndSwap(w, chunkWord(cClearing, 0, q.self, n)|w&cKeeps)
 	if ok {
 		if fault.Enabled {
 			fault.Point("mpqueue.arena.retired")
@@ -169,18 +175,18 @@ func (q *core) establish(ci, class, n uint64) error {
 		return err
 	}
 	if class < classes {
-		q.chunk[ci].Store(chunkWord(cSlab, class, 0, 0) | cHeaded)
+		q.chunk[ci].Store(chunkWord(cSlab, class, 0, 0) | cKeeps)
 		return nil
 	}
 	// Says how many bodies there may be, for the sweep, before there is one.
-	q.chunk[ci].Store(chunkWord(cClearing, 0, q.self, n) | cHeaded)
+	q.chunk[ci].Store(chunkWord(cClearing, 0, q.self, n) | cKeeps)
 	for k := uint64(1); k < n; k++ {
-		q.chunk[ci+k].Store(chunkWord(cBody, 0, 0, k) | cHeaded)
+		q.chunk[ci+k].Store(chunkWord(cBody, 0, 0, k) | cKeeps)
+		if fault.Enabled {
+			fault.Point("mpqueue.arena.bodies")
+		}
 	}
-	if fault.Enabled {
-		fault.Point("mpqueue.arena.bodies")
-	}
-	q.chunk[ci].Store(chunkWord(cRun, 0, 0, n) | cHeaded)
+	q.chunk[ci].Store(chunkWord(cRun, 0, 0, n) | cKeeps)
 	return nil
 }
 
@@ -196,26 +202,25 @@ func (q *core) giveBack() {
 	}
 	defer q.cursor.mu.Unlock()
 	for ci := uint64(keepChunks); ci < q.geo.chunks; ci++ {
-		w := q.chunk[ci].Load()
-		n := uint64(1)
-		if chunkState(w) == cRun {
-			n = chunkCount(w)
+		// The bodies of a run are empty chunks when its first one is ours.
+		if w := q.chunk[ci].Load(); w&cFilled != 0 && q.seize(ci, true) {
+			q.punch(ci)
 		}
-		if chunkState(w) != cSlab && chunkState(w) != cRun || !q.seize(ci, true) {
-			continue
-		}
-		for k := uint64(1); k < n && k < q.geo.chunks-ci; k++ {
-			if chunkState(q.chunk[ci+k].Load()) == cEmpty && q.seize(ci+k, false) {
-				q.punch(ci + k)
-			}
-		}
-		q.punch(ci)
 	}
 }
 
 // punch gives back the memory of a chunk that this process has seized.
 func (q *core) punch(ci uint64) {
-	q.seg.Punch(int(q.geo.arenaOff+ci*chunkSize), chunkSize) // if it fails, the memory stays with us
-	q.empty(ci, 1)
+	if fault.Enabled {
+		fault.Point("mpqueue.arena.punch")
+	}
+	keeps := uint64(cHeaded)
+	if q.seg.Punch(int(q.geo.arenaOff+ci*chunkSize), chunkSize) != nil {
+		keeps |= cFilled // the memory stays with us until the next time
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.arena.punched")
+	}
+	q.chunk[ci].Store(q.chunk[ci].Load() & keeps)
 	q.roomier()
 }

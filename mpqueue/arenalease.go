@@ -1,6 +1,10 @@
 package mpqueue
 
-import "fmt"
+import (
+	"fmt"
+
+	"shmkit/shm/fault"
+)
 
 // allocLease takes a lease block, for an item that is inline in its slot. There are
 // more of them than items can be leased: a shortage passes, as soon as one who has
@@ -67,6 +71,9 @@ func (q *core) growLeases(have uint64) error {
 	}
 	if err := q.seg.Reserve(int(from), int(to-from)); err != nil {
 		return fmt.Errorf("mpqueue: %w", err)
+	}
+	if fault.Enabled {
+		fault.Point("mpqueue.lease.reserved")
 	}
 	for v := q.leasing.Load(); uint64(v) < want && !q.leasing.CompareAndSwap(v, uint32(want)); v = q.leasing.Load() {
 	}

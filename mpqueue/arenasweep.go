@@ -44,7 +44,7 @@ func (q *core) sweepChunk(ci, w uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.sweep.chunk")
 	}
-	q.chunk[ci].CompareAndSwap(w, w&cHeaded)
+	q.chunk[ci].CompareAndSwap(w, w&cKeeps)
 	if fault.Enabled {
 		fault.Point("mpqueue.sweep.emptied")
 	}

@@ -13,8 +13,9 @@ var FaultPoints = []string{
 	"mpqueue.receive.leased", "mpqueue.done.freed",
 	"mpqueue.signal.pending", "mpqueue.wait.waited", "mpqueue.wait.woken",
 	"mpqueue.alloc.found", "mpqueue.alloc.unchecked", "mpqueue.alloc.claimed",
-	"mpqueue.reserve.counted",
-	"mpqueue.arena.seized", "mpqueue.arena.reserved", "mpqueue.arena.retired", "mpqueue.arena.bodies",
+	"mpqueue.reserve.counted", "mpqueue.lease.reserved",
+	"mpqueue.arena.seized", "mpqueue.arena.reserved", "mpqueue.arena.gone", "mpqueue.arena.retired", "mpqueue.arena.emptied",
+	"mpqueue.arena.bodies", "mpqueue.arena.punch", "mpqueue.arena.punched",
 	"mpqueue.sweep.orphan", "mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
 }
