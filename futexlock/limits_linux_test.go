@@ -313,7 +313,7 @@ func init() {
 // With futex_waitv denied, as before Linux 5.16 and in some sandboxes,
 // everything still holds.
 func TestWithoutWaitv(t *testing.T) {
-	if os.Getenv("SHMKIT_NO_WAITV") != "" {
+	if withoutWaitv() {
 		t.Skip("this is that run")
 	}
 	procstest.Watchdog(t, 2*time.Minute)
