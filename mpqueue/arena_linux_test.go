@@ -42,6 +42,11 @@ var hand = procstest.Role("mpqueue-hand", func(ctx context.Context, a handArgs) 
 			return err
 		}
 	}
+	if a.Does == "produce" {
+		if _, err := q.Producer(); err != nil {
+			return err
+		}
+	}
 	a.Turns.Value().there[a.Who].Store(1)
 	if !wait(&a.Turns.Value().begin[a.Who]) {
 		return fmt.Errorf("it does not begin")

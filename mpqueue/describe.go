@@ -38,11 +38,12 @@ func describe(s *shm.Segment) string {
 			parts = append(parts, w.what)
 		}
 	}
-	if q.control.closed.Load() != 0 {
+	switch q.control.closed.Load() {
+	case 0:
+	case closedByDeath:
+		parts = append(parts, "closed", "abandoned")
+	default:
 		parts = append(parts, "closed")
-	}
-	if q.abandoned.Load() != 0 {
-		parts = append(parts, "abandoned")
 	}
 	return strings.Join(parts, ", ")
 }

@@ -46,10 +46,10 @@ type control struct {
 	tryMost   uint64 // deliveries of one item at most; 0: no limit
 	_         [16]byte
 
-	closed    atomic.Uint32 // 1: nothing more may be put
+	closed    atomic.Uint32 // not 0: nothing more may be put, see producer.go
 	leasing   atomic.Uint32 // lease blocks that have memory; 0: no lease or reservation yet
-	abandoned atomic.Uint32 // 1: the last registered producer died
 	producers atomic.Uint32 // 1: producers have registered
+	_         [4]byte
 	reserves  atomic.Uint64 // reservations ever made
 	_         [40]byte
 	// Counts of what is rare, for Stats.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"shmkit/shm"
+	"shmkit/shm/fault"
 )
 
 // Producer is a registration as one of the queue's producers. When a queue has
@@ -20,6 +21,16 @@ type Producer[T any] struct {
 
 // cellProducers counts the registrations of a participant.
 const cellProducers = 2
+
+// diedRegistered in that cell says that the participant died with registrations: they
+// do not count any more, but its sweep is not over.
+const diedRegistered = 1 << 31
+
+// What control.closed says.
+const (
+	closedInOrder = 1
+	closedByDeath = 2 // of the last registered producer
+)
 
 // Producer registers this process as a producer, until Close of what it returns,
 // or until the process ends. Whoever starts several producers holds a
@@ -59,41 +70,60 @@ func (p *Producer[T]) Close() error {
 	}
 	shm.RaceRelease(&c.control.closed)
 	c.cell(cellProducers).Add(^uint32(0))
+	if fault.Enabled {
+		fault.Point("mpqueue.producer.left")
+	}
 	// Killed here, we leave a queue without producers that is not closed: the
 	// sweep closes it.
-	c.closeIfAlone(0)
+	c.closeIfAlone(closedInOrder)
 	return nil
 }
 
-// closeIfAlone closes a queue that has had producers and has none now, not
-// counting those of participant slot but.
-func (q *core) closeIfAlone(but int) bool {
+// closeIfAlone closes a queue that has had producers and has none now. Whoever goes
+// takes himself out of the count and then looks: of two that go at once, the one who is
+// out last sees nobody. What the queue was closed by is decided once.
+func (q *core) closeIfAlone(how uint32) {
 	if q.control.producers.Load() == 0 {
-		return false
+		return
 	}
 	for i := 1; i <= q.seg.Slots(); i++ {
-		if i != but && q.seg.Cell(i, cellProducers).Load() != 0 {
-			return false
+		switch q.seg.Cell(i, cellProducers).Load() {
+		case 0:
+		case diedRegistered:
+			if how == 0 {
+				how = closedByDeath
+			}
+		default:
+			return
 		}
 	}
-	q.control.closed.Store(1)
-	q.signalSides()
-	return true
+	if how == 0 {
+		how = closedInOrder
+	}
+	q.close(how)
 }
 
-// sweepProducers ends the registrations of the dead.
+// close closes the queue, unless it is closed already, and makes everybody look.
+func (q *core) close(how uint32) {
+	q.control.closed.CompareAndSwap(0, how)
+	if fault.Enabled {
+		fault.Point("mpqueue.close.closed")
+	}
+	q.signalSides()
+}
+
+// sweepProducers ends the registrations of the dead. If it was no producer, it may have
+// been killed after it had taken itself out of the count, and left the closing to us.
 func (q *core) sweepProducers(dead shm.Token) {
 	cell := q.seg.Cell(dead.Slot(), cellProducers)
-	had := cell.Load() != 0
-	if had && q.control.closed.Load() == 0 {
-		alone := true
-		for i := 1; i <= q.seg.Slots(); i++ {
-			alone = alone && (i == dead.Slot() || q.seg.Cell(i, cellProducers).Load() == 0)
-		}
-		if alone {
-			q.abandoned.Store(1) // before the close, so that nobody sees another end
+	how := uint32(0)
+	if cell.Load() != 0 {
+		cell.Store(diedRegistered) // who has to begin again still knows
+		how = closedByDeath
+		if fault.Enabled {
+			fault.Point("mpqueue.sweep.producer")
 		}
 	}
-	q.closeIfAlone(dead.Slot())
+	q.closeIfAlone(how)
 	cell.Store(0)
 }

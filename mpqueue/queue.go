@@ -237,8 +237,7 @@ func (q *Queue[T]) CloseSend() error {
 		return shm.ErrClosed
 	}
 	shm.RaceRelease(&q.q.control.closed)
-	q.q.control.closed.Store(1)
-	q.q.signalSides()
+	q.q.close(closedInOrder)
 	return nil
 }
 

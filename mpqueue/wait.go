@@ -266,7 +266,7 @@ func (q *core) endOf(r outcome, err error) error {
 // endError is the error at the end of the queue.
 func (q *core) endError() error {
 	shm.RaceAcquire(&q.control.closed)
-	if q.abandoned.Load() != 0 {
+	if q.control.closed.Load() == closedByDeath {
 		return ErrAbandoned
 	}
 	return ErrClosed
