@@ -1,6 +1,7 @@
 package mpqueue
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,12 @@ const (
 	lagMax  = 512 // about 8 µs
 	longRun = 256 // messages between two waits that are enough
 )
+
+// spinners is how many goroutines of this process look again. Where there are several
+// they let each other, and others, have the processors between two looks: else those
+// whose message has come would wait for those whose message has not. One alone does
+// not, for that costs more than a look.
+var spinners atomic.Int32
 
 func (s *spinner) init() { s.budget.Store(int64(spinMax / 4)) }
 
@@ -76,9 +83,14 @@ func (s *spinner) look(f func() bool) bool {
 		return false
 	}
 	budget := time.Duration(s.budget.Load())
+	spinners.Add(1)
+	defer spinners.Add(-1)
 	begin := time.Now()
 	for n := 1; ; n = min(2*n, 16) {
 		shm.Pause(n)
+		if spinners.Load() > 1 {
+			runtime.Gosched()
+		}
 		if f() {
 			s.budget.Store(int64(min(2*budget, spinMax)))
 			return true
