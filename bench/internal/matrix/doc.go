@@ -5,6 +5,6 @@
 // A case is measured by real processes. One run first finds out how many
 // messages fill the wanted time; one counts system calls; then the repeats are
 // timed, and the row is their median. Every message of every run is checked:
-// its bytes by comparing them, its order by its sequence number, and that it arrived
+// its bytes by xxhash, its order by its sequence number, and that it arrived
 // exactly once by a bit of its own.
 package matrix
