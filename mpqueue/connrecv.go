@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"shmkit/shm"
+	"shmkit/shm/fault"
 )
 
 // RecvBytes receives a message and appends it to buf, which may be nil; it returns
@@ -124,6 +125,9 @@ func (w *way) recvLocked(ctx context.Context, c *Conn, buf []byte, most int) (_ 
 		n := len(buf)
 		buf = slices.Grow(buf, int(p.size()))[:n+int(p.size())]
 		w.copyOut(buf[n:], p.at)
+		if fault.Enabled && pipeWatch.takes != nil {
+			pipeWatch.takes(buf[n:])
+		}
 		w.received()
 		w.advance(p.next)
 		return buf, false, nil
@@ -275,6 +279,9 @@ func (w *way) recvPart(h *halfMessage, buf []byte, before int) (_ []byte, whole 
 	n := len(buf)
 	buf = slices.Grow(buf, int(max(p.size(), min(rest, maxAhead))))[:n+int(p.size())]
 	w.copyOut(buf[n:], p.at)
+	if fault.Enabled && pipeWatch.takes != nil && p.first() {
+		pipeWatch.takes(buf[n:])
+	}
 	w.received()
 	w.advance(p.next)
 	return buf, p.last(), nil

@@ -21,12 +21,19 @@ func PlantInPipes(bug string) {
 	switch bug {
 	case "":
 		planted.pipeNoLock, planted.pipeEarly, planted.pipeNoSpin = false, false, false
+		planted.pipeSkip, planted.pipeNoPass, planted.pipeLate = false, false, false
 	case "no spin":
 		planted.pipeNoSpin = true
 	case "no lock":
 		planted.pipeNoLock = true
 	case "published before it is written":
 		planted.pipeEarly = true
+	case "a message passed over with the lock of the dead":
+		planted.pipeSkip = true
+	case "no relay of the wake":
+		planted.pipeNoPass = true
+	case "room looked at too late":
+		planted.pipeLate = true
 	default:
 		panic(bug)
 	}
@@ -52,4 +59,11 @@ func PipeLag(c *Conn, n int) int {
 		c.in.spinRecv.lag.Store(int32(n))
 	}
 	return int(c.in.spinRecv.lag.Load())
+}
+
+// PipeTakes calls f in this process whenever a receiver, which holds the lock, is
+// about to take a message, or the first part of one, that begins with m.
+func PipeTakes(f func(m []byte)) {
+	fault.Enabled = true
+	pipeWatch.takes = f
 }

@@ -1,8 +1,11 @@
 package mpqueue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -63,26 +66,74 @@ func TestPipeManyWait(t *testing.T) {
 	}
 }
 
+// TestPipeThreads: a thousand goroutines that all wait in one pipe, at both ends, share
+// few threads and use no processor, and Close ends every one of them.
+func TestPipeThreads(t *testing.T) {
+	ctx := timeout(t)
+	a, b := newPipe(t, mpqueue.WithPipeSize(4096))
+	const n = 500
+	ends := make(chan error)
+	for range n {
+		go func() { ends <- second(a.Recv(ctx)) }()
+		go func() { ends <- second(b.Recv(ctx)) }()
+	}
+	for begin := time.Now(); goroutinesIn("mpqueue.(*way).sleep(") < 2*n; time.Sleep(time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("%d wait", goroutinesIn("mpqueue.(*way).sleep("))
+		}
+	}
+	if k := threads(t); k > 50 {
+		t.Errorf("%d threads", k)
+	}
+	const watch = 300 * time.Millisecond
+	least := time.Hour // of two sleepers, one for each end
+	for try := 0; try < 5 && least.Seconds() > 2*busyIdle()*watch.Seconds(); try++ {
+		before := processorTime()
+		time.Sleep(watch)
+		used := processorTime() - before
+		t.Logf("%v of waiting used %v of a processor", watch, used)
+		least = min(least, used)
+	}
+	if least.Seconds() > 2*busyIdle()*watch.Seconds() {
+		t.Error("who waits is busy")
+	}
+	a.Close()
+	b.Close()
+	for range 2 * n {
+		if err := <-ends; !errors.Is(err, shm.ErrClosed) && err != io.EOF {
+			t.Error(err)
+		}
+	}
+}
+
+// goroutinesIn returns how many goroutines of this process are in a call of that name.
+func goroutinesIn(call string) int {
+	b := make([]byte, 4<<20)
+	return bytes.Count(b[:runtime.Stack(b, true)], []byte(call))
+}
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
 type pipeIdleArgs struct {
 	Conn *mpqueue.Conn
 	Used *shm.Object[int64] // ns of processor time in a second
 }
 
 var pipeIdler = procstest.Role("pipe-idler", func(ctx context.Context, a pipeIdleArgs) error {
-	used := func() int64 {
-		var r syscall.Rusage
-		syscall.Getrusage(syscall.RUSAGE_SELF, &r)
-		return r.Utime.Nano() + r.Stime.Nano()
-	}
 	wait := func(d time.Duration) {
 		short, cancel := context.WithTimeout(ctx, d)
 		defer cancel()
 		a.Conn.RecvBytes(short, nil)
 	}
 	wait(100 * time.Millisecond) // what is done only at first
-	before := used()
+	before := processorTime()
 	wait(time.Second)
-	*a.Used.Value() = used() - before
+	*a.Used.Value() = int64(processorTime() - before)
 	return nil
 })
 

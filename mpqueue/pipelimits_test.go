@@ -105,33 +105,6 @@ func TestPipeShared(t *testing.T) {
 	}
 }
 
-// TestPipeThreads: a thousand goroutines that wait in a pipe share few threads,
-// and use no processor.
-func TestPipeThreads(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("counts threads as Linux shows them")
-	}
-	ctx := timeout(t)
-	a, b := newPipe(t, mpqueue.WithPipeSize(4096))
-	const n = 500
-	ends := make(chan error)
-	for range n {
-		go func() { ends <- second(a.Recv(ctx)) }()
-		go func() { ends <- second(b.Recv(ctx)) }()
-	}
-	procstest.WaitBlocked(t, 0, 2)
-	if k := threads(t); k > 50 {
-		t.Errorf("%d threads", k)
-	}
-	a.Close()
-	b.Close()
-	for range 2 * n {
-		if err := <-ends; !errors.Is(err, shm.ErrClosed) && err != io.EOF {
-			t.Error(err)
-		}
-	}
-}
-
 func threads(t *testing.T) int {
 	d, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -149,11 +149,7 @@ func (w *way) sleep(ctx context.Context, s pipeWait) error {
 	defer seg.Unlead(word)
 	defer w.awoken(&s)
 	for {
-		v := w.announce(&s)
-		if fault.Enabled {
-			fault.Point("mpqueue.pipe.waited")
-		}
-		ok, err := w.ready(&s)
+		v, ok, err := w.lastLook(&s)
 		switch {
 		case ok || err != nil:
 			return err
@@ -162,6 +158,9 @@ func (w *way) sleep(ctx context.Context, s pipeWait) error {
 		}
 		watched := w.watch(&s)
 		reason := seg.Sleep(ctx, word, v, watched)
+		if fault.Enabled && pipeWatch.slept != nil {
+			pipeWatch.slept(w, &s, v, reason)
+		}
 		w.awoken(&s)
 		switch reason {
 		case shm.Cancelled:
@@ -178,6 +177,23 @@ func (w *way) sleep(ctx context.Context, s pipeWait) error {
 			w.pipe.declare(1)
 		}
 	}
+}
+
+// lastLook announces the sleep, looks once more, and returns the value to sleep on.
+func (w *way) lastLook(s *pipeWait) (v uint32, ok bool, err error) {
+	if fault.Enabled && planted.pipeLate {
+		ok, err = w.ready(s)
+		for range 50 {
+			shm.Pause(20) // so that there is a chance to see it
+		}
+		return w.announce(s), ok, err
+	}
+	v = w.announce(s)
+	if fault.Enabled {
+		fault.Point("mpqueue.pipe.waited")
+	}
+	ok, err = w.ready(s)
+	return v, ok, err
 }
 
 // announce says in the word that somebody is about to sleep on it, before the last

@@ -134,6 +134,9 @@ func (w *way) seemsEmpty() bool {
 // relay wakes another receiver if something is there for it. Who was woken and
 // takes one message, or none, calls it: a wake wakes one.
 func (w *way) relay() {
+	if fault.Enabled && planted.pipeNoPass {
+		return
+	}
 	if v := w.ctl.notEmpty.Load(); v&(waited|pending) == waited && !w.empty() {
 		signalSlow(&w.ctl.notEmpty)
 	}
@@ -152,6 +155,11 @@ func (w *way) lock(ctx context.Context, c *Conn, m *futexlock.Mutex, n uint64) e
 	case ok && err == nil:
 		return nil
 	case errors.Is(err, futexlock.ErrOwnerDied):
+		if fault.Enabled && planted.pipeSkip && m == &w.ctl.recv {
+			if p, ok, err := w.firstPart(); ok && err == nil {
+				w.advance(p.next)
+			}
+		}
 		return settle(m) // see way
 	case c.life.Err() != nil:
 		return shm.ErrClosed
