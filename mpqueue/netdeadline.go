@@ -3,6 +3,7 @@ package mpqueue
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,8 +12,9 @@ import (
 // into the future before that moves their end too, afterwards it gives new calls
 // a new context. The zero deadline is none.
 type deadline struct {
+	at    atomic.Int64 // since began; 0: never
 	mu    sync.Mutex
-	ctx   context.Context
+	ctx   *timedContext
 	end   context.CancelFunc
 	timer *time.Timer
 }
@@ -29,7 +31,8 @@ func (d *deadline) context() context.Context {
 // deadline.
 func (d *deadline) fresh() {
 	if d.ctx == nil {
-		d.ctx, d.end = context.WithCancel(context.Background())
+		ctx, end := context.WithCancel(context.Background())
+		d.ctx, d.end = &timedContext{ctx, d}, end
 	}
 }
 
@@ -45,12 +48,43 @@ func (d *deadline) set(t time.Time) {
 		d.ctx = nil
 	}
 	d.fresh()
+	d.at.Store(0)
 	if t.IsZero() {
 		return
 	}
+	d.at.Store(max(int64(t.Sub(began)), 1))
 	if left := time.Until(t); left > 0 {
 		d.timer = time.AfterFunc(left, d.end)
 	} else {
 		d.end()
 	}
+}
+
+// began is what the moments of deadlines are counted from.
+var began = time.Now()
+
+// timedContext is a context of a deadline, which knows what the clock says to it.
+type timedContext struct {
+	context.Context
+	d *deadline
+}
+
+// ended returns why a call with ctx has to end, nil if it may go on. It asks the clock
+// too: a context ends by a timer, and a timer may be late by 100 ms where all
+// processors are busy, for instance with the message that this is about.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	passed := false
+	if t, ok := ctx.(*timedContext); ok {
+		at := t.d.at.Load()
+		passed = at != 0 && int64(time.Since(began)) >= at
+	} else if at, ok := ctx.Deadline(); ok {
+		passed = !time.Now().Before(at)
+	}
+	if passed {
+		return context.DeadlineExceeded
+	}
+	return nil
 }

@@ -1,6 +1,11 @@
 package mpqueue
 
-import "shmkit/shm/fault"
+import (
+	"net"
+	"time"
+
+	"shmkit/shm/fault"
+)
 
 // PipeFaultPoints are the points at which tests kill a process in a pipe.
 var PipeFaultPoints = []string{
@@ -66,4 +71,12 @@ func PipeLag(c *Conn, n int) int {
 func PipeTakes(f func(m []byte)) {
 	fault.Enabled = true
 	pipeWatch.takes = f
+}
+
+// PassDeadline makes the deadline of the Writes of c one that has passed, and of which
+// the timer is late.
+func PassDeadline(c net.Conn) {
+	d := &c.(*netConn).write
+	d.set(time.Now().Add(time.Hour))
+	d.at.Store(1)
 }

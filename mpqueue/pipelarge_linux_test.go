@@ -191,3 +191,34 @@ func TestPipePartsAsk(t *testing.T) {
 		t.Fatal("one try at what is there:", len(got), err)
 	}
 }
+
+// slowTimer is a context whose deadline has passed, and whose timer has not noticed.
+type slowTimer struct{ context.Context }
+
+func (slowTimer) Deadline() (time.Time, bool) { return time.Now().Add(-time.Second), true }
+
+// TestPipeLateTimer: a transfer that keeps moving ends with its deadline, though the
+// timer that should say so is late, as it is when all processors copy.
+func TestPipeLateTimer(t *testing.T) {
+	ctx := slowTimer{timeout(t)}
+	a, b := newPipe(t, mpqueue.WithPipeSize(4096))
+	if err := a.SendBytes(ctx, text(20000)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, mpqueue.ErrFull) {
+		t.Error("send:", err)
+	}
+	go a.SendBytes(timeout(t), text(4500)) // five parts, of which four fit
+	procstest.WaitBlocked(t, 0, 1)
+	if _, err := b.RecvBytes(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error("receive:", err)
+	}
+	x, y := newPipe(t)
+	go io.Copy(io.Discard, y.NetConn())
+	c := x.NetConn()
+	mpqueue.PassDeadline(c)
+	if n, err := c.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("write:", n, err)
+	}
+	c.SetWriteDeadline(time.Time{})
+	if n, err := c.Write(make([]byte, 1<<20)); err != nil {
+		t.Error("write without a deadline:", n, err)
+	}
+}

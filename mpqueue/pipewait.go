@@ -97,7 +97,7 @@ func (w *way) wait(ctx context.Context, s pipeWait) error {
 // does not wait, and asks once for each part; else a message of many GiB would run to
 // its end whatever the context says.
 func (w *way) over(ctx context.Context, s pipeWait) error {
-	why := ctx.Err()
+	why := ended(ctx)
 	switch {
 	case s.conn.closing():
 		why = shm.ErrClosed
