@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"shmkit/shm"
 	"shmkit/shm/fault"
 )
 
@@ -37,7 +38,7 @@ func PlantInPipes(bug string) {
 		planted.pipeSkip = true
 	case "no relay of the wake":
 		planted.pipeNoPass = true
-	case "room looked at too late":
+	case "looked at too late":
 		planted.pipeLate = true
 	default:
 		panic(bug)
@@ -79,4 +80,46 @@ func PassDeadline(c net.Conn) {
 	d := &c.(*netConn).write
 	d.set(time.Now().Add(time.Hour))
 	d.at.Store(1)
+}
+
+// A PipeSleep is what has become of a sleep in a pipe.
+type PipeSleep int
+
+// What PipeSleeps tells.
+const (
+	PipeOther    PipeSleep = iota
+	PipeBoth               // the context ended, and what was waited for was there
+	PipeWasted             // the context ended, and a wake had been given to this sleeper for what another took
+	PipeStranded           // what was waited for was there, nobody had given a wake for it, and only the backstop found it
+)
+
+// strandLooks is how long a sleeper that is left alone with what it waits for must be
+// so until that counts, in milliseconds.
+const strandLooks = 400
+
+// PipeSleeps calls f in this process whenever a sleep in a pipe has ended, before
+// anything is done about it.
+func PipeSleeps(f func(PipeSleep)) {
+	fault.Enabled = true
+	pipeWatch.slept = func(w *way, s *pipeWait, v uint32, why shm.WakeReason) {
+		word, what := w.wordOf(s.what), PipeOther
+		ready, _ := w.ready(s)
+		switch {
+		case why == shm.Cancelled && ready:
+			what = PipeBoth
+		case why == shm.Cancelled && word.Load()&pending != 0:
+			what = PipeWasted
+		case why == shm.Timeout && ready:
+			// Who has just made it ready may be on the way to the wake, and on a
+			// busy machine he may be so for as long as others have the processor.
+			what, v = PipeStranded, word.Load()
+			for n := 0; n < strandLooks && what == PipeStranded; n++ {
+				time.Sleep(time.Millisecond)
+				if r, _ := w.ready(s); !r || word.Load() != v || v&pending != 0 {
+					what = PipeOther
+				}
+			}
+		}
+		f(what)
+	}
 }
