@@ -101,7 +101,7 @@ const strandLooks = 400
 // anything is done about it.
 func PipeSleeps(f func(PipeSleep)) {
 	fault.Enabled = true
-	pipeWatch.slept = func(w *way, s *pipeWait, v uint32, why shm.WakeReason) {
+	pipeWatch.slept = func(w *way, s *pipeWait, _ uint32, why shm.WakeReason) {
 		word, what := w.wordOf(s.what), PipeOther
 		ready, _ := w.ready(s)
 		switch {
@@ -112,7 +112,8 @@ func PipeSleeps(f func(PipeSleep)) {
 		case why == shm.Timeout && ready:
 			// Who has just made it ready may be on the way to the wake, and on a
 			// busy machine he may be so for as long as others have the processor.
-			what, v = PipeStranded, word.Load()
+			v := word.Load()
+			what = PipeStranded
 			for n := 0; n < strandLooks && what == PipeStranded; n++ {
 				time.Sleep(time.Millisecond)
 				if r, _ := w.ready(s); !r || word.Load() != v || v&pending != 0 {

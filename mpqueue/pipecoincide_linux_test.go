@@ -34,11 +34,11 @@ type meeting struct {
 	hasty       atomic.Uint32 // what hasty ones got through
 	back        atomic.Uint32 // goroutines that are through with the round
 	// What became of sleeps, and what should not be.
-	sleeps           [4]atomic.Uint32
-	number           atomic.Uint32
-	came             [1 << 20]atomic.Uint32 // how often the message of that number came
-	sent             [1 << 20]atomic.Uint32 // 1: its Send said nil; 2: it said that it has not
-	wrong            atomic.Uint32
+	sleeps [4]atomic.Uint32
+	number atomic.Uint32
+	came   [1 << 20]atomic.Uint32 // how often the message of that number came
+	sent   [1 << 20]atomic.Uint32 // 1: its Send said nil; 2: it said that it has not
+	wrong  atomic.Uint32
 }
 
 type meetArgs struct {
