@@ -108,7 +108,7 @@ func (q *core) sendLetter(l leased) bool {
 	case err != nil || to == nil:
 		q.dropped.Add(1)
 	}
-	q.unlease(l.id, l.block, l.word, false)
+	q.unlease(l.id, l.block, l.word, planted.letterAgain)
 	return true
 }
 

@@ -26,6 +26,8 @@ func Plant(bug string) {
 	bugs := map[string]*bool{
 		"no sweep": &planted.noSweep, "leak": &planted.leak, "dropped": &planted.dropped, "torn": &planted.torn,
 		"block first": &planted.blockFirst, "unmarked": &planted.unmarked, "redeliver": &planted.redeliver, "keep pending": &planted.keepPending,
+		"immortal": &planted.immortal, "letter again": &planted.letterAgain,
+		"early end": &planted.earlyEnd, "unclosed": &planted.unclosed,
 		"ring: rewind": &planted.ringRewind,
 		"ring: skip":   &planted.ringSkip, "ring: stay": &planted.ringStay,
 	}

@@ -12,6 +12,10 @@ var planted struct {
 	unmarked    bool // what is delivered again is not marked
 	redeliver   bool // what must be delivered at most once is delivered again
 	keepPending bool // a wake that was given to a dead process is not taken over
+	immortal    bool // a death is not counted
+	letterAgain bool // what has gone to the dead-letter queue is delivered again
+	earlyEnd    bool // the end does not wait for what can come back
+	unclosed    bool // the sweep does not close a queue without producers
 
 	ringRewind bool // who takes a ring's consumer's role over begins one item early
 	ringSkip   bool // or one late

@@ -124,6 +124,8 @@ func (q *core) sweepProducers(dead shm.Token) {
 			fault.Point("mpqueue.sweep.producer")
 		}
 	}
-	q.closeIfAlone(how)
+	if !planted.unclosed {
+		q.closeIfAlone(how)
+	}
 	cell.Store(0)
 }

@@ -94,7 +94,9 @@ func (q *core) sweepHeld(o owner, id blockID, b *block) {
 	case planted.dropped:
 		b.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, bFree))
 	default:
-		b.tries |= diedWith // not counted: another sweeper may come to this again
+		if !planted.immortal {
+			b.tries |= diedWith // not counted: another sweeper may come to this again
+		}
 		if fault.Enabled {
 			fault.Point("mpqueue.sweep.orphan")
 		}

@@ -27,11 +27,17 @@ func TestTortureOracles(t *testing.T) {
 		{plant: "torn", points: []string{"mpqueue.put.claimed"}, producers: 2, consumers: 2, capacity: 3, sizes: small},
 		{plant: "block first", producers: 2, consumers: 2, capacity: 3, sizes: mixed, gets: true},
 		{plant: "unmarked", producers: 2, consumers: 2, capacity: 64, sizes: mixed},
+		{plant: "leak", points: []string{"mpqueue.put.claimed", "mpqueue.put.filled"}, producers: 2, consumers: 2, capacity: 3, sizes: small, writes: true},
+		{plant: "immortal", producers: 2, consumers: 2, capacity: 16, sizes: small, deaths: 2, gentle: true},
+		{plant: "letter again", producers: 2, consumers: 2, capacity: 16, sizes: small, deaths: 2, gentle: true},
+		{plant: "redeliver", points: []string{"mpqueue.get.claimed", "mpqueue.get.copied", "mpqueue.get.taken"}, producers: 2, consumers: 2, capacity: 64, sizes: mixed, once: true},
+		{plant: "dropped", points: []string{"mpqueue.get.released"}, producers: 2, consumers: 2, capacity: 32, sizes: small, coded: true},
+		{plant: "leak", points: []string{"mpqueue.alloc.claimed", "mpqueue.put.claimed"}, producers: 2, consumers: 2, sizes: mixed},
 	} {
-		if testing.Short() && o.plant != "leak" && o.plant != "unmarked" {
+		if testing.Short() && (o.plant != "leak" || o.writes || o.capacity == 0) && o.plant != "unmarked" {
 			continue
 		}
-		t.Run(o.plant, func(t *testing.T) {
+		t.Run(fmt.Sprint(o.plant, "/", o), func(t *testing.T) {
 			procstest.Watchdog(t, time.Minute)
 			o.patience = 2 * time.Second
 			begin, sum := time.Now(), tally{}

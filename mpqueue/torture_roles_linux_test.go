@@ -18,6 +18,9 @@ import (
 const (
 	lines   = 8       // numbers of producers: a killed one's successor goes on with its line
 	perLine = 1 << 19 // messages of a line, at most
+
+	poisonous  = 1 << 27 // in the word that says which message it is
+	poisonMost = 1 << 12
 )
 
 // ledger is what the processes of a torture run write down, in shared memory, so
@@ -32,6 +35,15 @@ type ledger struct {
 		cells     [perLine]atomic.Uint32
 	}
 	torn, disorder, received, requeued, sweeps atomic.Uint32
+
+	// Messages whose consumers kill themselves: how many there may be, how many there
+	// are, and which.
+	mayPoison, poisoned atomic.Uint32
+	poison              [poisonMost]atomic.Uint32
+
+	// Of the end, see TestTortureEnd: producers that have registered, consumers that have
+	// met the end, and those that met it by a death; what came after it.
+	registered, ended, abandoned, late atomic.Uint32
 }
 
 // A cell counts in three fields what has happened to a message.
@@ -50,11 +62,15 @@ const (
 
 type tortureArgs struct {
 	Queue  *mpqueue.Queue[[]byte]
+	Coded  *mpqueue.Queue[parcel] // instead of Queue, if not nil
 	Ledger *shm.Object[ledger]
 	Line   int
 	Seed   uint64
 	Sizes  int
 	Gets   bool   // the consumer uses Get, not Receive
+	Once   bool   // or both, one at a time
+	Writes bool   // the producer also reserves places
+	Poison bool   // some messages kill their consumers
 	Plant  string // the bug that is to be noticed
 }
 
@@ -76,8 +92,25 @@ func message(r *rand.Rand, line, n, sizes int) []byte {
 	for i := 8; i+8 <= size; i += 8 {
 		binary.LittleEndian.PutUint64(b[i:], r.Uint64())
 	}
+	return sealed(b)
+}
+
+// sealed is message b with its checksum.
+func sealed(b []byte) []byte {
 	binary.LittleEndian.PutUint32(b, uint32(xxhash.Sum64(b[4:])))
 	return b
+}
+
+// isPoison reports whether who receives message b kills itself.
+func isPoison(b []byte) bool { return binary.LittleEndian.Uint32(b[4:])&poisonous != 0 }
+
+// poisonedMessage makes message b kill its consumers.
+func (l *ledger) poisonedMessage(b []byte) []byte {
+	i := l.poisoned.Add(1) - 1
+	w := binary.LittleEndian.Uint32(b[4:])
+	l.poison[i%poisonMost].Store(w | poisonous)
+	binary.LittleEndian.PutUint32(b[4:], w|poisonous)
+	return sealed(b)
 }
 
 // readMessage returns line and number of a message, if it is whole.
@@ -86,7 +119,7 @@ func readMessage(b []byte) (line, n int, ok bool) {
 		return 0, 0, false
 	}
 	w := binary.LittleEndian.Uint32(b[4:])
-	line, n = int(w>>28), int(w&(1<<28-1))
+	line, n = int(w>>28), int(w&(poisonous-1))
 	return line, n, line < lines && n < perLine
 }
 
@@ -103,6 +136,7 @@ var tortureProducer = procstest.Role("torture-producer", func(ctx context.Contex
 		}
 		l.committed.Store(b)
 	}
+	out := a.post(r)
 	for n := int(l.committed.Load()); n < perLine && led.stop.Load() == 0; {
 		k := 1
 		if r.IntN(3) == 0 {
@@ -113,13 +147,10 @@ var tortureProducer = procstest.Role("torture-producer", func(ctx context.Contex
 			ms = append(ms, message(r, a.Line, n+i, a.Sizes))
 		}
 		l.begun.Store(uint32(n + k))
-		var err error
-		if k == 1 {
-			err = a.Queue.Put(ctx, ms[0])
-		} else {
-			_, err = a.Queue.PutBatch(ctx, ms)
+		if k == 1 && a.Poison && led.poisoned.Load() < led.mayPoison.Load() {
+			ms[0] = led.poisonedMessage(ms[0])
 		}
-		if err != nil {
+		if err := out.put(ctx, ms); err != nil {
 			return err
 		}
 		n += k
@@ -137,7 +168,8 @@ var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Contex
 	r := rand.New(rand.NewPCG(a.Seed, 2))
 	led := a.Ledger.Value()
 	var last [lines]int
-	note := func(b []byte, i *mpqueue.Item[[]byte]) {
+	in := a.post(r)
+	note := func(b []byte, i parcelItem) {
 		line, n, ok := readMessage(b)
 		switch {
 		case !ok:
@@ -152,25 +184,27 @@ var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Contex
 			last[line] = n + 1
 		}
 		led.received.Add(1)
+		if ok && a.Poison && isPoison(b) {
+			die()
+		}
 	}
 	for {
 		var err error
 		switch k := 1 + r.IntN(getMost); {
-		case a.Gets && r.IntN(2) == 0:
-			ms := make([][]byte, k)
-			var n int
-			n, err = a.Queue.GetBatch(ctx, ms)
-			for _, m := range ms[:n] {
+		case a.Gets:
+			var ms [][]byte
+			ms, err = in.get(ctx, k)
+			for _, m := range ms {
 				note(m, nil)
 			}
-		case a.Gets:
-			var m []byte
-			if m, err = a.Queue.Get(ctx); err == nil {
-				note(m, nil)
+		case a.Once && k%2 == 0:
+			var ms [][]byte
+			if ms, err = in.get(ctx, 1); err == nil {
+				note(ms[0], nil)
 			}
 		default:
-			var i *mpqueue.Item[[]byte]
-			if i, err = a.Queue.Receive(ctx); err != nil {
+			var i parcelItem
+			if i, err = in.receive(ctx); err != nil {
 				break
 			}
 			note(i.Bytes(), i)
@@ -194,8 +228,9 @@ var tortureConsumer = procstest.Role("torture-consumer", func(ctx context.Contex
 // middle of the recovery when it is killed itself.
 var tortureRecoverer = procstest.Role("torture-recoverer", func(ctx context.Context, a tortureArgs) error {
 	mpqueue.Plant(a.Plant)
+	s := a.segment()
 	for a.Ledger.Value().stop.Load() == 0 {
-		if a.Queue.Segment().Sweep() > 0 {
+		if s.Sweep() > 0 {
 			a.Ledger.Value().sweeps.Add(1)
 		}
 		time.Sleep(100 * time.Microsecond)
