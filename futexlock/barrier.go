@@ -71,12 +71,16 @@ func (b *Barrier) Init(parties int) error {
 // come, which breaks the barrier; shm.ErrClosed if this process closes the
 // segment meanwhile.
 func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, err error) {
-	seg := attached("Barrier.Wait", shm.Find(b))
+	seg, self := attached("Barrier.Wait", shm.Find(b))
 	parties := b.parties.Load()
 	if parties == 0 {
 		return 0, failed("Barrier.Wait", ErrNotInit)
 	}
-	self := uint32(seg.Self())
+	var stay shm.Stay
+	if err := stay.Enter(seg, low(&b.state)); err != nil {
+		return 0, failed("Barrier.Wait", err)
+	}
+	defer stay.Leave()
 	shm.RaceRelease(b)
 	for {
 		v := b.state.Load()
@@ -94,12 +98,12 @@ func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, 
 		case place >= parties:
 			// More callers than parties: this round is full, its last
 			// arrival runs the action. Wait for the next one, however it ends.
-			if err := b.wait(ctx, seg, v); err != nil && barrierRound(b.state.Load()) == barrierRound(v) {
+			if err := b.wait(ctx, seg, &stay, v); err != nil && barrierRound(b.state.Load()) == barrierRound(v) {
 				return 0, err
 			}
 		case place == parties-1 && len(action) > 0:
 			if b.state.CompareAndSwap(v, arrived(v)|barrierActing) {
-				return b.act(arrived(v)|barrierActing, int(place), action)
+				return b.act(seg, &stay, arrived(v)|barrierActing, int(place), action)
 			}
 		case place == parties-1:
 			// The last one. Pairs with the loads in wait.
@@ -111,7 +115,7 @@ func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, 
 				if fault.Enabled {
 					fault.Point("futexlock.barrier.arrived")
 				}
-				if err := b.wait(ctx, seg, v); err != nil {
+				if err := b.wait(ctx, seg, &stay, v); err != nil {
 					return 0, err
 				}
 				shm.RaceAcquire(b)
@@ -132,28 +136,32 @@ func (b *Barrier) completed(place int) (int, error) {
 	return place, nil
 }
 
-// act runs the actions of the last arrival and completes the round that stands
-// at v.
-func (b *Barrier) act(v uint64, place int, action []func() error) (int, error) {
+// act runs the actions of the last arrival, outside of the stay, and completes the
+// round that stands at v.
+func (b *Barrier) act(seg *shm.Segment, stay *shm.Stay, v uint64, place int, action []func() error) (int, error) {
 	if fault.Enabled {
 		fault.Point("futexlock.barrier.acting")
 	}
 	done := false
 	defer func() {
-		if !done { // an action panics
+		// An action fails, or panics. If b was closed meanwhile it is broken
+		// already.
+		if !done && stay.Enter(seg, low(&b.state)) == nil {
 			b.Abort()
 		}
 	}()
 	shm.RaceAcquire(b)
+	stay.Leave()
 	for _, f := range action {
 		if err := f(); err != nil {
-			done = true
-			b.Abort()
 			return 0, failed("Barrier.Wait: action", err)
 		}
 	}
 	shm.RaceRelease(b)
 	done = true
+	if err := stay.Enter(seg, low(&b.state)); err != nil {
+		return 0, failed("Barrier.Wait", err)
+	}
 	if !b.state.CompareAndSwap(v, nextRound(v, false)) {
 		// Somebody broke or reset the barrier meanwhile: nothing else can
 		// change the state of a full round.
@@ -163,13 +171,13 @@ func (b *Barrier) act(v uint64, place int, action []func() error) (int, error) {
 }
 
 // wait waits until the round of v is over.
-func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, v uint64) error {
+func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, stay *shm.Stay, v uint64) error {
 	round := barrierRound(v)
-	w := watchFor(ctx, seg, low(&b.state))
+	w := watchFor(ctx, seg, stay, low(&b.state))
 	for turn := 0; ; turn++ {
 		now := b.state.Load() // pairs with the CAS of the last arrival
 		if barrierRound(now) != round {
-			if _, err := unlessClosed(seg, false); err != nil {
+			if _, err := unlessClosed(seg, stay, false); err != nil {
 				return failed("Barrier.Wait", err)
 			}
 			if endedWell(now, round, barrierEpoch(v)) {
@@ -244,9 +252,9 @@ func (b *Barrier) Reset() {
 // Leave says that this process takes part no more: its end will not break the
 // barrier. A later Wait makes it a party again.
 func (b *Barrier) Leave() {
-	seg := attached("Barrier.Leave", shm.Find(b))
+	_, self := attached("Barrier.Leave", shm.Find(b))
 	for i := range b.cells {
-		if v := b.cells[i].Load(); uint32(v>>32) == uint32(seg.Self()) {
+		if v := b.cells[i].Load(); uint32(v>>32) == self {
 			b.cells[i].CompareAndSwap(v, 0)
 		}
 	}

@@ -56,11 +56,19 @@ var _ = fault.Declare(
 // segment meanwhile Wait panics, as Lock does. It panics if this process does
 // not hold m.
 func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
-	seg := attached("Cond.Wait", shm.Find(c))
-	ms := attached("Cond.Wait: the Mutex", shm.Find(m))
-	if h := holderOf(m.word.Load()); h != uint32(ms.Self()) {
+	seg, _ := attached("Cond.Wait", shm.Find(c))
+	ms, self := attached("Cond.Wait: the Mutex", shm.Find(m))
+	if h := holderOf(m.word.Load()); h != self {
 		notHeld("Cond.Wait", "Mutex", ms, shm.Token(h))
 	}
+	// Whatever m lies in may be closed while we wait: see the end.
+	var here, there shm.Stay
+	if here.Enter(seg, low(&c.state)) != nil || there.Enter(ms, &m.word) != nil {
+		here.Leave()
+		mustLock("Cond.Wait", shm.ErrClosed)
+	}
+	there.Leave()
+	defer here.Leave()
 	c.remember(seg, ms, m)
 	// Whoever dies inside m from here on may have died before it could signal.
 	sound := m.word.Load()&ownerDied == 0
@@ -79,22 +87,31 @@ func (c *Cond) Wait(ctx context.Context, m *Mutex) error {
 		fault.Point("futexlock.cond.unlocked")
 	}
 	woken, err := c.sleep(ctx, seg, v, doubt)
+	here.Leave()
 	if errors.Is(err, shm.ErrClosed) {
 		mustLock("Cond.Wait", err) // without m: it may lie in a block that is another's by now
 	}
 	if fault.Enabled {
 		fault.Point("futexlock.cond.woken")
 	}
-	if lerr := m.Lock(); lerr != nil {
+	if lerr := relock(ms, m, &there); lerr != nil {
 		err = errors.Join(err, lerr)
 	}
-	if woken {
+	if woken && here.Enter(seg, low(&c.state)) == nil {
 		// Only now: killed before, we leave the signal to another waiter;
 		// killed after, we leave m to tell that its holder died.
 		c.answer(condCrowd(v))
+		here.Leave()
 	}
 	shm.RaceAcquire(c)
 	return err
+}
+
+// relock locks m again, if it still is what it was in that stay.
+func relock(ms *shm.Segment, m *Mutex, stay *shm.Stay) error {
+	mustLock("Cond.Wait", stay.Enter(ms, &m.word))
+	defer stay.Leave()
+	return m.Lock()
 }
 
 // remember notes where m lies.

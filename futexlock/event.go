@@ -104,11 +104,16 @@ func (e *Event) Wait(ctx context.Context) error {
 		shm.RaceAcquire(e)
 		return nil
 	}
-	seg := attached("Event.Wait", shm.Find(e))
+	seg, _ := attached("Event.Wait", shm.Find(e))
+	var stay shm.Stay
+	if err := stay.Enter(seg, &e.word); err != nil {
+		return failed("Event.Wait", err)
+	}
+	defer stay.Leave()
 	for {
 		v := e.word.Load()
 		if v&eventSet != 0 || v>>2 != start>>2 {
-			if _, err := unlessClosed(seg, false); err != nil {
+			if _, err := unlessClosed(seg, &stay, false); err != nil {
 				return failed("Event.Wait", err)
 			}
 			shm.RaceAcquire(e)

@@ -18,7 +18,7 @@ func TestRUnlockOfOneThatReadsAlone(t *testing.T) {
 	rw := o.Value()
 	seg := shm.Find(rw)
 	self := uint32(seg.Self())
-	if _, err := rw.writeLock(t.Context(), seg, self, gateShared); err != nil {
+	if _, err := rw.writeLock(t.Context(), seg, new(shm.Stay), self, gateShared); err != nil {
 		t.Fatal(err)
 	}
 	passing := class(rw.gate.Load()) // of the gate as it was open

@@ -70,16 +70,19 @@ func tryLockWord(seg *shm.Segment, word *atomic.Uint32, self uint32, only bool) 
 
 // lockWordSlow is the rest of Lock after the fast CAS(0, self) failed. died
 // says that the data is in doubt. The error is the context's or shm.ErrClosed;
-// the word is not held then.
-func lockWordSlow(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, self uint32) (died bool, err error) {
-	died, err = waitForWord(ctx, seg, word, self)
+// the word is not held then. The caller ends the stay.
+func lockWordSlow(ctx context.Context, seg *shm.Segment, stay *shm.Stay, word *atomic.Uint32, self uint32) (died bool, err error) {
+	if err := stay.Enter(seg, word); err != nil {
+		return false, err
+	}
+	died, err = waitForWord(ctx, seg, stay, word, self)
 	if err != nil {
 		return false, err
 	}
-	return unlessClosed(seg, died)
+	return unlessClosed(seg, stay, died)
 }
 
-func waitForWord(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, self uint32) (died bool, err error) {
+func waitForWord(ctx context.Context, seg *shm.Segment, stay *shm.Stay, word *atomic.Uint32, self uint32) (died bool, err error) {
 	if ok, died := tryLockWord(seg, word, self, ctx.Err() != nil); ok {
 		return died, nil
 	}
@@ -101,7 +104,7 @@ func waitForWord(ctx context.Context, seg *shm.Segment, word *atomic.Uint32, sel
 		entitled bool   // we were woken, or slept a whole slice
 		lost     bool   // the slice ended: a wake may have been lost on its way
 	)
-	w := watchFor(ctx, seg, word)
+	w := watchFor(ctx, seg, stay, word)
 	for {
 		v := word.Load()
 		if open(v, entitled) {

@@ -62,8 +62,10 @@ func (m *Mutex) LockContext(ctx context.Context) error {
 }
 
 func (m *Mutex) lockSlow(ctx context.Context, op string) error {
-	seg := attached(op, shm.Find(m))
-	died, err := lockWordSlow(ctx, seg, &m.word, uint32(seg.Self()))
+	seg, self := attached(op, shm.Find(m))
+	var stay shm.Stay
+	defer stay.Leave()
+	died, err := lockWordSlow(ctx, seg, &stay, &m.word, self)
 	if err != nil {
 		return failed(op, err)
 	}
@@ -82,8 +84,8 @@ func (m *Mutex) TryLock() (bool, error) {
 }
 
 func (m *Mutex) tryLockSlow() (bool, error) {
-	seg := attached("Mutex.TryLock", shm.Find(m))
-	ok, died := tryLockWord(seg, &m.word, uint32(seg.Self()), true)
+	seg, self := attached("Mutex.TryLock", shm.Find(m))
+	ok, died := tryLockWord(seg, &m.word, self, true)
 	if !ok {
 		return false, nil
 	}
@@ -102,8 +104,14 @@ func (m *Mutex) Unlock() {
 }
 
 func (m *Mutex) unlockSlow() {
-	seg := attached("Mutex.Unlock", shm.Find(m))
-	if !unlockWordSlow(&m.word, uint32(seg.Self())) {
+	seg, self := attached("Mutex.Unlock", shm.Find(m))
+	// Whoever is next may close m as soon as it has it, and we have not left.
+	var stay shm.Stay
+	if stay.Enter(seg, &m.word) != nil {
+		stray("Mutex.Unlock")
+	}
+	defer stay.Leave()
+	if !unlockWordSlow(&m.word, self) {
 		notHeld("Unlock", "Mutex", seg, shm.Token(holderOf(m.word.Load())))
 	}
 }
@@ -112,18 +120,18 @@ func (m *Mutex) unlockSlow() {
 // longer told ErrOwnerDied. The caller must hold m; it panics if this process
 // does not.
 func (m *Mutex) Consistent() {
-	seg := attached("Mutex.Consistent", shm.Find(m))
-	if !consistentWord(&m.word, uint32(seg.Self())) {
+	seg, self := attached("Mutex.Consistent", shm.Find(m))
+	if !consistentWord(&m.word, self) {
 		notHeld("Consistent", "Mutex", seg, shm.Token(holderOf(m.word.Load())))
 	}
 }
 
 // Owner returns the process that holds m, for people; false if m is free.
-func (m *Mutex) Owner() (Owner, bool) { return wordOwner(shm.Find(m), &m.word) }
+func (m *Mutex) Owner() (Owner, bool) { return wordOwner(shm.Look(m), &m.word) }
 
 // State describes m in a line for people, for instance "locked by cook-1 (pid
 // 12), waiters".
-func (m *Mutex) State() string { return wordState(shm.Find(m), m.word.Load()) }
+func (m *Mutex) State() string { return wordState(shm.Look(m), m.word.Load()) }
 
 func wordOwner(seg *shm.Segment, word *atomic.Uint32) (Owner, bool) {
 	h := holderOf(word.Load())

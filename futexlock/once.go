@@ -62,9 +62,13 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 	if o.Done() {
 		return nil
 	}
-	seg := attached("Once.Do", shm.Find(o))
-	self := uint32(seg.Self())
-	w := watchFor(ctx, seg, &o.word)
+	seg, self := attached("Once.Do", shm.Find(o))
+	var stay shm.Stay
+	if err := stay.Enter(seg, &o.word); err != nil {
+		return failed("Once.Do", err)
+	}
+	defer stay.Leave()
+	w := watchFor(ctx, seg, &stay, &o.word)
 	for {
 		v := o.word.Load()
 		r := shm.Token(v & holderMask)
@@ -74,10 +78,10 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 			return nil
 		case r == 0 || w.gone(r):
 			if o.word.CompareAndSwap(v, v&waited|self) {
-				if _, err := unlessClosed(seg, false); err != nil {
+				if _, err := unlessClosed(seg, &stay, false); err != nil {
 					return failed("Once.Do", err)
 				}
-				return o.run(f)
+				return o.run(seg, &stay, f)
 			}
 			continue
 		}
@@ -99,10 +103,13 @@ func (o *Once) DoContext(ctx context.Context, f func() error) error {
 	}
 }
 
-// run calls f; the word names us as the runner.
-func (o *Once) run(f func() error) (err error) {
+// run calls f, outside of the stay; the word names us as the runner.
+func (o *Once) run(seg *shm.Segment, stay *shm.Stay, f func() error) (err error) {
 	end := uint32(0) // unless f returns nil
 	defer func() {
+		if stay.Enter(seg, &o.word) != nil {
+			return // o was closed meanwhile, and what we had of it given to others
+		}
 		shm.RaceRelease(o)
 		// Publishes what f did. Pairs with the loads in Done and DoContext.
 		// Killed between this and the wake, we leave sleepers that sleep on
@@ -119,6 +126,7 @@ func (o *Once) run(f func() error) (err error) {
 	if fault.Enabled {
 		fault.Point("futexlock.once.running")
 	}
+	stay.Leave()
 	if err = f(); err == nil {
 		end = onceDone
 	}
@@ -147,7 +155,7 @@ func (o *Once) State() string {
 	case r == 0:
 		return "not done"
 	default:
-		if seg := shm.Find(o); seg != nil {
+		if seg := shm.Look(o); seg != nil {
 			return "run by " + owner(seg, r).String()
 		}
 		return "run by " + r.String()

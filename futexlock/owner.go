@@ -30,15 +30,13 @@ func (o Owner) String() string {
 	return s
 }
 
-// attached returns seg, which a lock was found in. It stops the caller if that is
-// none, or one that this process takes no part in, because it only looks at it
-// (shm.Peek) or has let go of it: it is nobody there, and what it took would be
-// nobody's.
-func attached(op string, seg *shm.Segment) *shm.Segment {
-	if seg == nil || seg.Self() == 0 {
+// attached returns seg, which a lock was found in, and who this process is there.
+// It stops the caller if that is none.
+func attached(op string, seg *shm.Segment) (_ *shm.Segment, self uint32) {
+	if seg == nil {
 		stray(op)
 	}
-	return seg
+	return seg, uint32(seg.Self())
 }
 
 func owner(seg *shm.Segment, t shm.Token) Owner {

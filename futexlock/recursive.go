@@ -87,12 +87,18 @@ func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
 	if again {
 		return r.deeper(op)
 	}
-	died := false
 	if !r.word.CompareAndSwap(0, self) {
-		var err error
-		if died, err = lockWordSlow(ctx, seg, &r.word, self); err != nil {
-			return failed(op, err)
-		}
+		return r.lockSlow(ctx, op, h, seg, self)
+	}
+	return r.entered(op, h, false)
+}
+
+func (r *RecursiveMutex) lockSlow(ctx context.Context, op string, h Holder, seg *shm.Segment, self uint32) error {
+	var stay shm.Stay
+	defer stay.Leave()
+	died, err := lockWordSlow(ctx, seg, &stay, &r.word, self)
+	if err != nil {
+		return failed(op, err)
 	}
 	return r.entered(op, h, died)
 }
@@ -100,11 +106,10 @@ func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
 // enter finds out who we are and whether h has r already. Only h itself can
 // have written h.
 func (r *RecursiveMutex) enter(op string, h Holder) (seg *shm.Segment, self uint32, again bool) {
-	seg = attached(op, shm.Find(r))
+	seg, self = attached(op, shm.Find(r))
 	if h.id == 0 {
 		panic("futexlock: " + op + " with the zero Holder: make one with NewHolder")
 	}
-	self = uint32(seg.Self())
 	return seg, self, r.holder.Load() == h.id && holderOf(r.word.Load()) == self
 }
 
@@ -158,12 +163,12 @@ func (r *RecursiveMutex) Consistent(h Holder) {
 }
 
 // Owner returns the process that holds r, for people; false if r is free.
-func (r *RecursiveMutex) Owner() (Owner, bool) { return wordOwner(shm.Find(r), &r.word) }
+func (r *RecursiveMutex) Owner() (Owner, bool) { return wordOwner(shm.Look(r), &r.word) }
 
 // State describes r in a line for people.
 func (r *RecursiveMutex) State() string {
 	v := r.word.Load()
-	s := wordState(shm.Find(r), v)
+	s := wordState(shm.Look(r), v)
 	if holderOf(v) != 0 {
 		s += fmt.Sprintf(", holder %x", r.holder.Load())
 	}

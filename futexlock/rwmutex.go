@@ -83,8 +83,10 @@ func (rw *RWMutex) RLockContext(ctx context.Context) error {
 // TryRLock locks rw for reading if that is possible without waiting. It
 // returns true with nil or ErrOwnerDied, as RLock does, or false and nil.
 func (rw *RWMutex) TryRLock() (bool, error) {
-	seg := attached("RWMutex.TryRLock", shm.Find(rw))
-	died, err := rw.readLock(doneContext, seg, uint32(seg.Self()))
+	seg, self := attached("RWMutex.TryRLock", shm.Find(rw))
+	var stay shm.Stay
+	died, err := rw.readLock(doneContext, seg, &stay, self)
+	stay.Leave()
 	if err != nil {
 		return false, nil
 	}
@@ -93,8 +95,10 @@ func (rw *RWMutex) TryRLock() (bool, error) {
 }
 
 func (rw *RWMutex) rlockSlow(ctx context.Context, op string) error {
-	seg := attached(op, shm.Find(rw))
-	died, err := rw.readLock(ctx, seg, uint32(seg.Self()))
+	seg, self := attached(op, shm.Find(rw))
+	var stay shm.Stay
+	died, err := rw.readLock(ctx, seg, &stay, self)
+	stay.Leave()
 	if err != nil {
 		return failed(op, err)
 	}
@@ -134,8 +138,10 @@ func (rw *RWMutex) Lock() error {
 func (rw *RWMutex) LockContext(ctx context.Context) error { return rw.lock(ctx, "RWMutex.LockContext") }
 
 func (rw *RWMutex) lock(ctx context.Context, op string) error {
-	seg := attached(op, shm.Find(rw))
-	died, err := rw.writeLock(ctx, seg, uint32(seg.Self()), gateWriting)
+	seg, self := attached(op, shm.Find(rw))
+	var stay shm.Stay
+	died, err := rw.writeLock(ctx, seg, &stay, self, gateWriting)
+	stay.Leave()
 	if err != nil {
 		return failed(op, err)
 	}
@@ -147,8 +153,10 @@ func (rw *RWMutex) lock(ctx context.Context, op string) error {
 // TryLock locks rw for writing if that is possible without waiting. It returns
 // true with nil or ErrOwnerDied, as Lock does, or false and nil.
 func (rw *RWMutex) TryLock() (bool, error) {
-	seg := attached("RWMutex.TryLock", shm.Find(rw))
-	died, err := rw.writeLock(doneContext, seg, uint32(seg.Self()), gateWriting)
+	seg, self := attached("RWMutex.TryLock", shm.Find(rw))
+	var stay shm.Stay
+	died, err := rw.writeLock(doneContext, seg, &stay, self, gateWriting)
+	stay.Leave()
 	if err != nil {
 		return false, nil
 	}
@@ -160,8 +168,7 @@ func (rw *RWMutex) TryLock() (bool, error) {
 // Unlock unlocks rw for writing and lets in the readers that waited. It panics
 // if this process does not hold rw for writing.
 func (rw *RWMutex) Unlock() {
-	seg := attached("RWMutex.Unlock", shm.Find(rw))
-	self := uint32(seg.Self())
+	seg, self := attached("RWMutex.Unlock", shm.Find(rw))
 	rw.mustWrite(seg, self, "Unlock")
 	shm.RaceRelease(&rw.gate)
 	shm.RaceRelease(&rw.write)
@@ -173,8 +180,8 @@ func (rw *RWMutex) Unlock() {
 // longer told ErrOwnerDied. The caller must hold rw for writing; it panics if
 // this process does not.
 func (rw *RWMutex) Consistent() {
-	seg := attached("RWMutex.Consistent", shm.Find(rw))
-	rw.mustWrite(seg, uint32(seg.Self()), "Consistent")
+	seg, self := attached("RWMutex.Consistent", shm.Find(rw))
+	rw.mustWrite(seg, self, "Consistent")
 	rw.changeGate(func(g uint32) uint32 { return g &^ ownerDied })
 }
 
@@ -187,6 +194,6 @@ func (rw *RWMutex) mustWrite(seg *shm.Segment, self uint32, op string) {
 
 // Owner returns the process that holds rw for writing, or waits for its
 // readers to leave, for people; false if there is none.
-func (rw *RWMutex) Owner() (Owner, bool) { return wordOwner(shm.Find(rw), &rw.write) }
+func (rw *RWMutex) Owner() (Owner, bool) { return wordOwner(shm.Look(rw), &rw.write) }
 
 func init() { register[RWMutex](kindRWMutex) }

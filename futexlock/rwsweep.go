@@ -65,9 +65,9 @@ func (rw *RWMutex) State() string {
 	s := "unlocked"
 	switch {
 	case g&(gateWriting|gateShared) != 0:
-		s = wordState(shm.Find(rw), w&^ownerDied) + " for writing"
+		s = wordState(shm.Look(rw), w&^ownerDied) + " for writing"
 		if g&gateShared != 0 {
-			s = wordState(shm.Find(rw), w&^ownerDied) + " for reading, alone"
+			s = wordState(shm.Look(rw), w&^ownerDied) + " for reading, alone"
 		}
 	case readers > 0:
 		s = fmt.Sprintf("read by %d in %d processes", readers, processes)

@@ -97,10 +97,11 @@ func (rw *RWMutex) settle(self uint32, f func(uint32) uint32) {
 }
 
 // writeLock gets the write side, closes the gate and waits until the readers
-// inside have left. inside is gateWriting or gateShared.
-func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, self, inside uint32) (died bool, err error) {
+// inside have left. inside is gateWriting or gateShared. The caller ends the stay,
+// which begins when something has to be waited for.
+func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, stay *shm.Stay, self, inside uint32) (died bool, err error) {
 	if !rw.write.CompareAndSwap(0, self) {
-		died, err := lockWordSlow(ctx, seg, &rw.write, self)
+		died, err := lockWordSlow(ctx, seg, stay, &rw.write, self)
 		if err != nil {
 			return false, err
 		}
@@ -117,7 +118,10 @@ func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, self, inside
 	if fault.Enabled {
 		fault.Point("futexlock.rwmutex.closed")
 	}
-	if err := rw.drain(ctx, seg, class(g)); err != nil {
+	if err := rw.drain(ctx, seg, stay, class(g)); err != nil {
+		if stay.Enter(seg, &rw.write) != nil {
+			return false, err // it was closed before the stay could begin
+		}
 		rw.openGate(givenUp)
 		rw.releaseWrite(self)
 		return false, err
@@ -126,15 +130,15 @@ func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, self, inside
 	if fault.Enabled {
 		fault.Point("futexlock.rwmutex.writing")
 	}
-	return unlessClosed(seg, g&ownerDied != 0)
+	return unlessClosed(seg, stay, g&ownerDied != 0)
 }
 
 // drain waits until no cell has readers of class cl.
-func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, cl uint32) error {
+func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, stay *shm.Stay, cl uint32) error {
 	// The Or in enter pairs with this load.
 	for used := rw.used.Load(); used != 0; used &= used - 1 {
 		c := &rw.cells[bits.TrailingZeros32(used)].v
-		w := watchFor(ctx, seg, low(c))
+		w := watchFor(ctx, seg, stay, low(c))
 		for spins := 0; ; {
 			v := c.Load() // pairs with the CAS in RUnlock
 			if cellCount(v, cl) == 0 {
@@ -146,6 +150,9 @@ func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, cl uint32) error
 				continue
 			}
 			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := stay.Enter(seg, &rw.write); err != nil {
 				return err
 			}
 			if spins < spinRounds && shm.CanSpin() {
@@ -188,15 +195,15 @@ func (rw *RWMutex) unread(c *atomic.Uint64, self, cl uint32) bool {
 	}
 }
 
-// readLock is RLock in full.
-func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, self uint32) (died bool, err error) {
+// readLock is RLock in full. For stay see writeLock.
+func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, stay *shm.Stay, self uint32) (died bool, err error) {
 	for {
 		g := rw.gate.Load()
 		cl := joins(g)
 		c := rw.enter(seg, self, cl)
 		if c == nil {
 			// No cell is left: read alone.
-			return rw.writeLock(ctx, seg, self, gateShared)
+			return rw.writeLock(ctx, seg, stay, self, gateShared)
 		}
 		if fault.Enabled {
 			fault.Point("futexlock.rwmutex.counted")
@@ -208,11 +215,14 @@ func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, self uint32) 
 			continue
 		}
 		if now&gateClosed == 0 {
-			return unlessClosed(seg, now&ownerDied != 0)
+			return unlessClosed(seg, stay, now&ownerDied != 0)
 		}
-		in, died, err := rw.waitAtGate(ctx, seg, self, cl)
+		if err := stay.Enter(seg, &rw.write); err != nil {
+			return false, err
+		}
+		in, died, err := rw.waitAtGate(ctx, seg, stay, self, cl)
 		if in {
-			return unlessClosed(seg, died)
+			return unlessClosed(seg, stay, died)
 		}
 		rw.unread(c, self, cl)
 		if err != nil {
@@ -223,8 +233,8 @@ func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, self uint32) 
 
 // waitAtGate waits, counted in class cl, until cl is the class inside. It
 // returns false if a writer gave up and the caller must start again.
-func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, self, cl uint32) (in, died bool, err error) {
-	w := watchFor(ctx, seg, &rw.gate)
+func (rw *RWMutex) waitAtGate(ctx context.Context, seg *shm.Segment, stay *shm.Stay, self, cl uint32) (in, died bool, err error) {
+	w := watchFor(ctx, seg, stay, &rw.gate)
 	for {
 		g := rw.gate.Load() // pairs with the CAS in openGate
 		if class(g) == cl {
@@ -310,8 +320,7 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 // runlockSlow is RUnlock of a reader that is not in its home cell, or shares it
 // with other goroutines.
 func (rw *RWMutex) runlockSlow() {
-	seg := attached("RWMutex.RUnlock", shm.Find(rw))
-	self := uint32(seg.Self())
+	seg, self := attached("RWMutex.RUnlock", shm.Find(rw))
 	g := rw.gate.Load()
 	// Whoever reads alone is the only one inside. What a cell of ours counts
 	// then are others of this process, about to see that the gate is shut: they

@@ -76,11 +76,10 @@ func (s *Semaphore) celled() []atomic.Uint64 {
 // that is done already it tries once. n above the maximum is ErrOverflow. If
 // this process closes the segment meanwhile it returns shm.ErrClosed.
 func (s *Semaphore) Acquire(ctx context.Context, n uint32) error {
-	seg := attached("Semaphore.Acquire", shm.Find(s))
+	seg, self := attached("Semaphore.Acquire", shm.Find(s))
 	if max := s.max.Load(); max != 0 && n > max {
 		return failed("Semaphore.Acquire", fmt.Errorf("%d of at most %d: %w", n, max, ErrOverflow))
 	}
-	self := uint32(seg.Self())
 	if s.bell.Load()&starving == 0 && s.take(seg, self, n) {
 		shm.RaceAcquire(s)
 		return nil
@@ -94,8 +93,7 @@ func (s *Semaphore) Acquire(ctx context.Context, n uint32) error {
 
 // TryAcquire takes n permits if so many are free, and reports whether it did.
 func (s *Semaphore) TryAcquire(n uint32) bool {
-	seg := attached("Semaphore.TryAcquire", shm.Find(s))
-	self := uint32(seg.Self())
+	seg, self := attached("Semaphore.TryAcquire", shm.Find(s))
 	if !s.try(seg, func() bool { return s.take(seg, self, n) }) {
 		return false
 	}
@@ -113,9 +111,9 @@ func (s *Semaphore) mayTry() bool {
 // wait for them. If that would make more than the maximum, held permits
 // included where they have cells, it returns ErrOverflow and changes nothing.
 func (s *Semaphore) Release(n uint32) error {
-	seg := attached("Semaphore.Release", shm.Find(s))
+	seg, self := attached("Semaphore.Release", shm.Find(s))
 	shm.RaceRelease(s)
-	if !s.give(seg, uint32(seg.Self()), n) {
+	if !s.give(seg, self, n) {
 		return failed("Semaphore.Release", fmt.Errorf("%d more than the maximum allows: %w", n, ErrOverflow))
 	}
 	s.announce(n)
@@ -133,12 +131,11 @@ func (s *Semaphore) announce(n uint32) {
 // when the process dies. Errors as for Acquire; ErrTooManyHolders, at once, if s
 // has no maximum or one above MaxOwned.
 func (s *Semaphore) AcquireOwned(ctx context.Context) (Permit, error) {
-	seg := attached("Semaphore.AcquireOwned", shm.Find(s))
+	seg, self := attached("Semaphore.AcquireOwned", shm.Find(s))
 	cells := s.celled()
 	if len(cells) == 0 {
 		return Permit{}, failed("Semaphore.AcquireOwned", fmt.Errorf("the maximum is %d, owned permits need 1 to %d: %w", s.max.Load(), MaxOwned, ErrTooManyHolders))
 	}
-	self := uint32(seg.Self())
 	if s.bell.Load()&starving == 0 {
 		if p, ok := s.own(cells, self); ok {
 			shm.RaceAcquire(s)
@@ -160,8 +157,8 @@ func (s *Semaphore) waitOwned(ctx context.Context, seg *shm.Segment, cells []ato
 // TryAcquireOwned is AcquireOwned that does not wait: false if no permit is
 // free or the permits of s have no owners.
 func (s *Semaphore) TryAcquireOwned() (Permit, bool) {
-	seg := attached("Semaphore.TryAcquireOwned", shm.Find(s))
-	return s.tryOwned(seg, s.celled(), uint32(seg.Self()))
+	seg, self := attached("Semaphore.TryAcquireOwned", shm.Find(s))
+	return s.tryOwned(seg, s.celled(), self)
 }
 
 func (s *Semaphore) tryOwned(seg *shm.Segment, cells []atomic.Uint64, self uint32) (p Permit, ok bool) {
@@ -217,7 +214,7 @@ func (s *Semaphore) State() string {
 	if max := s.max.Load(); max != 0 {
 		text = fmt.Sprintf("%d of %d free", s.Value(), max)
 	}
-	seg := shm.Find(s)
+	seg := shm.Look(s)
 	for _, t := range s.owners() {
 		if seg != nil {
 			text += ", one owned by " + owner(seg, t).String()

@@ -192,14 +192,19 @@ func (s *Semaphore) try(seg *shm.Segment, take func() bool) bool {
 
 // wait waits until take, which wants n permits, succeeds.
 func (s *Semaphore) wait(ctx context.Context, seg *shm.Segment, n uint32, take func() bool) error {
-	err := s.sleep(ctx, seg, n, take)
+	var stay shm.Stay
+	if err := stay.Enter(seg, &s.bell); err != nil {
+		return err
+	}
+	defer stay.Leave()
+	err := s.sleep(ctx, seg, &stay, n, take)
 	if err == nil {
-		_, err = unlessClosed(seg, false)
+		_, err = unlessClosed(seg, &stay, false)
 	}
 	return err
 }
 
-func (s *Semaphore) sleep(ctx context.Context, seg *shm.Segment, n uint32, take func() bool) error {
+func (s *Semaphore) sleep(ctx context.Context, seg *shm.Segment, stay *shm.Stay, n uint32, take func() bool) error {
 	if err := ctx.Err(); err != nil {
 		if s.try(seg, take) {
 			return nil
@@ -214,7 +219,7 @@ func (s *Semaphore) sleep(ctx context.Context, seg *shm.Segment, n uint32, take 
 		return err
 	}
 	defer seg.Unlead(&s.bell)
-	w := watchFor(ctx, seg, &s.bell)
+	w := watchFor(ctx, seg, stay, &s.bell)
 	entitled, lost := false, false
 	for {
 		v := s.bell.Load()

@@ -59,8 +59,7 @@ var _ = fault.Declare(
 // process would have added more than 1,048,575; nothing has changed then. It
 // panics if this process has fewer than -n tasks.
 func (w *WaitGroup) Add(n int) error {
-	seg := attached("WaitGroup.Add", shm.Find(w))
-	self := uint32(seg.Self())
+	seg, self := attached("WaitGroup.Add", shm.Find(w))
 	if n < 0 {
 		shm.RaceRelease(w)
 		for ; n < 0; n++ {
@@ -84,9 +83,9 @@ func (w *WaitGroup) Add(n int) error {
 
 // Done takes one task off this process. It panics if it has none.
 func (w *WaitGroup) Done() {
-	seg := attached("WaitGroup.Done", shm.Find(w))
+	_, self := attached("WaitGroup.Done", shm.Find(w))
 	shm.RaceRelease(w)
-	w.done(uint32(seg.Self()))
+	w.done(self)
 }
 
 // charge adds n tasks to a cell of self.
@@ -155,13 +154,15 @@ func (w *WaitGroup) done(self uint32) {
 // processes died with tasks of theirs; ctx's error, wrapped, when ctx is done
 // first; shm.ErrClosed if this process closes the segment meanwhile.
 func (w *WaitGroup) Wait(ctx context.Context) error {
-	seg := attached("WaitGroup.Wait", shm.Find(w))
-	watch := watchFor(ctx, seg, &w.bell)
+	seg, _ := attached("WaitGroup.Wait", shm.Find(w))
+	var stay shm.Stay
+	defer stay.Leave()
+	watch := watchFor(ctx, seg, &stay, &w.bell)
 	for {
 		v := w.bell.Load()
 		n := w.count(&watch)
 		if n.open == 0 {
-			if _, err := unlessClosed(seg, false); err != nil {
+			if _, err := unlessClosed(seg, &stay, false); err != nil {
 				return failed("WaitGroup.Wait", err)
 			}
 			shm.RaceAcquire(w)
@@ -171,6 +172,9 @@ func (w *WaitGroup) Wait(ctx context.Context) error {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
+			return failed("WaitGroup.Wait", err)
+		}
+		if err := stay.Enter(seg, &w.bell); err != nil {
 			return failed("WaitGroup.Wait", err)
 		}
 		if watch.pause(ctx, n.dying) {
@@ -193,15 +197,15 @@ func (w *WaitGroup) Wait(ctx context.Context) error {
 // Tasks returns how many tasks living processes have, and how many were lost
 // with processes that died.
 func (w *WaitGroup) Tasks() (open, lost int) {
-	seg := attached("WaitGroup.Tasks", shm.Find(w))
+	seg, _ := attached("WaitGroup.Tasks", shm.Find(w))
 	n := w.count(&watcher{seg: seg, ask: due(&w.bell)})
 	return int(n.open), int(n.lost)
 }
 
 // Reset forgets the tasks of dead processes: the caller has seen to them.
 func (w *WaitGroup) Reset() {
-	seg := attached("WaitGroup.Reset", shm.Find(w))
-	w.underLock(seg, uint32(seg.Self()), func(uint32) {
+	seg, self := attached("WaitGroup.Reset", shm.Find(w))
+	w.underLock(seg, self, func(uint32) {
 		for i := range w.cells {
 			v := w.cells[i].Load()
 			if t := taskToken(v); t == goneTasks || t != 0 && seg.Confirm(shm.Token(t)) {

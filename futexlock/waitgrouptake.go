@@ -13,9 +13,9 @@ import (
 // has taken 16,383, and ErrTooManyHolders if 64 other processes have tasks. A
 // process that is killed inside Take has taken nothing.
 func (w *WaitGroup) Take() error {
-	seg := attached("WaitGroup.Take", shm.Find(w))
+	seg, self := attached("WaitGroup.Take", shm.Find(w))
 	err := ErrNoTask
-	w.underLock(seg, uint32(seg.Self()), func(self uint32) {
+	w.underLock(seg, self, func(self uint32) {
 		for _, lost := range [...]bool{false, true} {
 			for i := range w.cells {
 				v := w.cells[i].Load()
@@ -49,8 +49,10 @@ func (w *WaitGroup) Take() error {
 
 // underLock runs f with the group's lock held and the journal clean.
 func (w *WaitGroup) underLock(seg *shm.Segment, self uint32, f func(self uint32)) {
+	var stay shm.Stay
+	defer stay.Leave()
 	if !w.lock.CompareAndSwap(0, self) {
-		died, err := lockWordSlow(context.Background(), seg, &w.lock, self)
+		died, err := lockWordSlow(context.Background(), seg, &stay, &w.lock, self)
 		mustLock("WaitGroup", err)
 		if died {
 			w.replay()

@@ -21,14 +21,15 @@ import (
 //     may be the only one who ever looks.
 type watcher struct {
 	seg   *shm.Segment
-	ask   bool // the kernel is to be asked, whatever the bell says
-	last  bool // ctx is done, and this is the look after that
-	polls int  // looks at a process that is being torn down
+	stay  *shm.Stay // of a caller that waits; nil of one that looks
+	ask   bool      // the kernel is to be asked, whatever the bell says
+	last  bool      // ctx is done, and this is the look after that
+	polls int       // looks at a process that is being torn down
 }
 
-// watchFor returns the watcher of a caller that waits for word with ctx.
-func watchFor(ctx context.Context, seg *shm.Segment, word *atomic.Uint32) watcher {
-	return watcher{seg: seg, ask: ctx.Err() != nil && due(word)}
+// watchFor returns the watcher of a caller that waits for word with ctx, in stay.
+func watchFor(ctx context.Context, seg *shm.Segment, stay *shm.Stay, word *atomic.Uint32) watcher {
+	return watcher{seg: seg, stay: stay, ask: ctx.Err() != nil && due(word)}
 }
 
 // gone reports whether t is dead, and past its last store: nobody may take its
@@ -38,9 +39,10 @@ func (w *watcher) gone(t shm.Token) bool {
 }
 
 // pause waits a moment, instead of sleeping, if t is being torn down: 50 µs
-// first, 500 µs at most.
+// first, 500 µs at most. If the lock is being closed the caller is to sleep: it
+// will be told there.
 func (w *watcher) pause(ctx context.Context, t shm.Token) bool {
-	if t == 0 || !w.seg.Dying(t) || ctx.Err() != nil {
+	if t == 0 || !w.seg.Dying(t) || ctx.Err() != nil || w.stay.Closed() {
 		return false
 	}
 	w.polls++
@@ -95,9 +97,10 @@ func due(word *atomic.Uint32) bool {
 
 // unlessClosed is the last step of a slow path that has got what it wanted. If
 // this process has let go of seg meanwhile that may have been in a private page
-// which nobody else sees; and what it got before, Close gives to others.
-func unlessClosed(seg *shm.Segment, died bool) (bool, error) {
-	if seg.Closed() {
+// which nobody else sees; and what it got before, there or in a block of an arena,
+// Close gives to others.
+func unlessClosed(seg *shm.Segment, stay *shm.Stay, died bool) (bool, error) {
+	if seg.Closed() || stay.Closed() {
 		return false, shm.ErrClosed
 	}
 	return died, nil

@@ -29,8 +29,9 @@ type leaf [1 << 18]uint32 // 0: nothing; else segments[n]
 // span is a segment with the range of its addresses.
 type span struct {
 	lo, size uintptr
-	self     Token // of this process, beside the range: one load less; 0: it only looks
-	seg      *Segment
+	self     Token    // of this process, beside the range: one load less; 0: it only looks
+	seg      *Segment // nil if this process only looks
+	seen     *Segment
 }
 
 const nearSize = 1 << 10
@@ -52,10 +53,22 @@ func (t *addressTable) find(a uintptr) *Segment {
 	if s := t.near[nearHash(a)].Load(); s != nil && a-s.lo < s.size {
 		return s.seg
 	}
-	return t.walk(a)
+	if s := t.walk(a); s != nil {
+		return s.seg
+	}
+	return nil
 }
 
-func (t *addressTable) walk(a uintptr) *Segment {
+// look is find that finds what this process only looks at, too.
+func (t *addressTable) look(a uintptr) *Segment {
+	if s := t.walk(a); s != nil {
+		return s.seen
+	}
+	return nil
+}
+
+// walk returns the span of a, or nil.
+func (t *addressTable) walk(a uintptr) *span {
 	if uint64(a)>>topShift >= uint64(len(t.top)) {
 		return nil
 	}
@@ -87,7 +100,7 @@ func (t *addressTable) walk(a uintptr) *Segment {
 			near.CompareAndSwap(s, nil)
 		}
 	}
-	return s.seg
+	return s
 }
 
 // walked is set by a test that takes the segment away in that moment.
@@ -96,7 +109,12 @@ var walked func()
 // add makes the addresses of c known.
 func (t *addressTable) add(c *core) {
 	lo, hi := c.span()
-	t.insert(&span{lo, hi - lo, c.self, &Segment{core: c}}, c)
+	seen := &Segment{core: c}
+	seg := seen
+	if c.self == nobody {
+		seg = nil
+	}
+	t.insert(&span{lo, hi - lo, c.self, seg, seen}, c)
 }
 
 func (t *addressTable) insert(sp *span, c *core) {

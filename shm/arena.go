@@ -46,6 +46,7 @@ type arena struct {
 // heldBlock is what this process knows of a block that it holds.
 type heldBlock struct {
 	handles atomic.Int32
+	pass    passage // shut when the last handle was closed
 	pins    int
 	sent    bool   // a handle was marshaled …
 	sentAt  uint32 // … when the block had been opened so often
@@ -155,11 +156,13 @@ func (a *arena) open(b, gen uint32, want expectation) error {
 	if !mine {
 		a.count++
 	}
-	if h.handles.Add(1) == 1 {
+	if h.handles.Load() == 0 {
+		h.pass.reopen()
 		d.opens.Add(1)
 	} else {
 		h.sent = false // the receiver of what we sent is ourselves
 	}
+	h.handles.Add(1)
 	return nil
 }
 
@@ -185,12 +188,11 @@ func (a *arena) close(b uint32) (pinned bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h := &a.held[b]
-	if h.handles.Load() > 1 {
-		h.handles.Add(-1)
+	if h.handles.Add(-1) > 0 {
 		return false
 	}
+	a.quit(b)
 	if h.sent && a.descs[b].opens.Load() == h.sentAt {
-		h.handles.Store(0)
 		h.pins++
 		at := h.sentAt
 		pinUntil(&pin{
@@ -199,11 +201,28 @@ func (a *arena) close(b uint32) (pinned bool) {
 		})
 		return true
 	}
-	h.handles.Store(0)
 	if h.pins == 0 {
 		a.letGo(b)
 	}
 	return false
+}
+
+// quit ends what this process does in block b: whoever waits there is told and
+// comes out, and what is held there is released as if we had died. Then nobody
+// touches it any more by way of this process. The caller holds mu, which those
+// inside do not need; handles of b is 0.
+func (a *arena) quit(b uint32) {
+	if h := &a.held[b]; h.pass.shut() {
+		lo, hi := a.offset(b), a.offset(b+1)
+		a.core.sleep.wakeWithin(a.core, lo, hi)
+		dismiss(a.core, lo, hi)
+		h.pass.wait()
+	}
+	for _, l := range a.locks(b) {
+		if k := kindByID(l.kind); k != nil && k.Sweep != nil {
+			k.Sweep(&Segment{core: a.core}, l.off, l.stride, l.count, a.core.self)
+		}
+	}
 }
 
 // unpin lets go of a block that a pin held.
@@ -217,17 +236,9 @@ func (a *arena) unpin(b uint32) {
 	a.core.release()
 }
 
-// letGo ends this process's hold of block b: sleepers are told, what it still
-// holds there is released as if it had died, and the bit goes. The caller holds
+// letGo ends this process's hold of block b, which it has quit. The caller holds
 // mu; handles of b is 0.
 func (a *arena) letGo(b uint32) {
-	lo := a.offset(b)
-	a.core.sleep.wakeWithin(a.core, lo, lo+uint64(a.size))
-	for _, l := range a.locks(b) {
-		if k := kindByID(l.kind); k != nil && k.Sweep != nil {
-			k.Sweep(&Segment{core: a.core}, l.off, l.stride, l.count, a.core.self)
-		}
-	}
 	a.held[b].sent = false
 	a.count--
 	if fault.Enabled {
@@ -238,12 +249,6 @@ func (a *arena) letGo(b uint32) {
 	if a.owner != nil {
 		a.owner.closed(a, b)
 	}
-}
-
-// isOpen reports whether this process has the block at offset off open.
-func (a *arena) isOpen(off uint64) bool {
-	b, ok := a.blockOf(off)
-	return ok && a.held[b].handles.Load() > 0
 }
 
 // noteSent notes that a handle of block b travels.

@@ -245,6 +245,32 @@ func TestArenaClose(t *testing.T) {
 	}
 }
 
+// Close of a block wakes who sleeps there: it does not wait for the ends of their
+// sleeps.
+func TestArenaCloseWakes(t *testing.T) {
+	const rounds, bound = 20, 5 * time.Millisecond
+	var all time.Duration
+	for range rounds {
+		o, err := shm.New[atomic.Uint32]()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan shm.WakeReason)
+		go func() { got <- o.Segment().Sleep(noContext, o.Value(), 0, 0) }()
+		waitFor(t, "asleep", func() bool { return shm.Asleep() == 1 })
+		begin := time.Now()
+		o.Close()
+		all += time.Since(begin)
+		if r := <-got; r != shm.Closed {
+			t.Logf("the sleeper was told %v", r)
+		}
+	}
+	t.Logf("a Close under a sleeper took %v (bound %v)", all/rounds, bound)
+	if all > rounds*10*bound {
+		t.Error("it takes ten times the bound")
+	}
+}
+
 type pair struct {
 	Mu    futexlock.Mutex
 	Word  atomic.Uint32

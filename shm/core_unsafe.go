@@ -173,8 +173,13 @@ func SliceAt[T any](s *Segment, off, n int) ([]T, error) {
 
 // Find returns the segment of this process that p points into, or nil. It is
 // how a lock, which is a bare pointer, learns which participant "this process"
-// is. It costs 1.5 ns, and any number of goroutines may call it.
+// is: so it finds none that this process is not attached to, but only looks at
+// (Peek). It costs 1.5 ns, and any number of goroutines may call it.
 func Find[T any](p *T) *Segment { return addresses.find(uintptr(unsafe.Pointer(p))) }
+
+// Look is Find that finds the segments of Peek as well: for describing what lies
+// in them.
+func Look[T any](p *T) *Segment { return addresses.look(uintptr(unsafe.Pointer(p))) }
 
 // SelfAt returns the token of this process in the segment that word lies in, 0 if
 // there is none or this process only looks at it. It is Find and Self in one step,

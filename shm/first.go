@@ -28,7 +28,7 @@ type firstUse struct {
 // segment of a becomes the first one.
 func (f *firstUse) find(t *addressTable, a uintptr) Token {
 	seg := t.find(a)
-	if seg == nil || seg.Self() == 0 {
+	if seg == nil {
 		return 0
 	}
 	if !f.used.Load() {

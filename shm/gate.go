@@ -11,7 +11,13 @@ import (
 // cancelled by a channel. The goroutine that is through is the leader: it spins
 // and sleeps for the whole process.
 type gate struct {
-	line []chan struct{} // nil entries gave up
+	line []*turn // nil entries gave up
+}
+
+// turn is a place in the line.
+type turn struct {
+	come   chan struct{} // closed when it has come, or when the line is dismissed
+	closed bool          // the line was dismissed
 }
 
 // gates holds the gates of words somebody is leading on. Most words never have
@@ -23,13 +29,22 @@ var gates [64]struct {
 
 // Lead waits until the caller is the only goroutine of this process that leads
 // on word, first come, first served. It returns ctx's error (ctx nil: none), or
-// ErrClosed when this process closes s; else the caller must call Unlead.
+// ErrClosed when this process closes what word lies in; else the caller must call
+// Unlead.
 func (s *Segment) Lead(ctx context.Context, word *atomic.Uint32) error {
-	if s.core.slow.isShut() {
-		return ErrClosed
-	}
 	sh := &gates[shard(word)]
 	sh.mu.Lock()
+	// Under the lock: who shuts the passage from here on finds us in the line.
+	pass := s.core.passageAt(word)
+	if pass == nil {
+		sh.mu.Unlock()
+		return ErrClosed
+	}
+	if _, ok := pass.enter(); !ok {
+		sh.mu.Unlock()
+		return ErrClosed
+	}
+	defer pass.leave()
 	g := sh.m[word]
 	if g == nil {
 		if sh.m == nil {
@@ -39,8 +54,8 @@ func (s *Segment) Lead(ctx context.Context, word *atomic.Uint32) error {
 		sh.mu.Unlock()
 		return nil
 	}
-	turn := make(chan struct{})
-	g.line = append(g.line, turn)
+	mine := &turn{come: make(chan struct{})}
+	g.line = append(g.line, mine)
 	sh.mu.Unlock()
 
 	var done <-chan struct{}
@@ -49,7 +64,10 @@ func (s *Segment) Lead(ctx context.Context, word *atomic.Uint32) error {
 	}
 	var err error
 	select {
-	case <-turn:
+	case <-mine.come:
+		if mine.closed {
+			return ErrClosed
+		}
 		return nil
 	case <-done:
 		err = ctx.Err()
@@ -57,8 +75,8 @@ func (s *Segment) Lead(ctx context.Context, word *atomic.Uint32) error {
 		err = ErrClosed
 	}
 	sh.mu.Lock()
-	for i, c := range g.line {
-		if c == turn {
+	for i, t := range g.line {
+		if t == mine {
 			g.line[i] = nil
 			sh.mu.Unlock()
 			return err
@@ -66,8 +84,32 @@ func (s *Segment) Lead(ctx context.Context, word *atomic.Uint32) error {
 	}
 	sh.mu.Unlock()
 	// Our turn came while we gave up: pass it on.
-	s.Unlead(word)
+	if !mine.closed {
+		s.Unlead(word)
+	}
 	return err
+}
+
+// dismiss tells those who stand in line for words from lo to hi of the payload of
+// c that this is closed. Who leads on one is in no line.
+func dismiss(c *core, lo, hi uint64) {
+	for i := range gates {
+		sh := &gates[i]
+		sh.mu.Lock()
+		for word, g := range sh.m {
+			if off := c.offsetOf(word); off < lo || off >= hi {
+				continue
+			}
+			for k, t := range g.line {
+				if t != nil {
+					g.line[k] = nil
+					t.closed = true
+					close(t.come)
+				}
+			}
+		}
+		sh.mu.Unlock()
+	}
 }
 
 // Unlead lets the next goroutine lead on word.
@@ -80,12 +122,12 @@ func (s *Segment) Unlead(word *atomic.Uint32) {
 		panic("shm: Unlead without Lead")
 	}
 	for len(g.line) > 0 {
-		turn := g.line[0]
+		next := g.line[0]
 		g.line[0] = nil
 		g.line = g.line[1:]
-		if turn != nil {
+		if next != nil {
 			sh.mu.Unlock()
-			close(turn)
+			close(next.come)
 			return
 		}
 	}

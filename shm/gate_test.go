@@ -107,29 +107,52 @@ func TestLeadRaces(t *testing.T) {
 	}
 }
 
-// Close lets go whoever stands in line.
+// Close lets go whoever stands in line, though the leader does not; in an arena
+// those of the closed block only.
 func TestLeadClose(t *testing.T) {
-	o, err := shm.New[atomic.Uint32](shm.WithOwnSegment())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, w := o.Segment(), o.Value()
-	if err := s.Lead(t.Context(), w); err != nil {
-		t.Fatal(err)
-	}
-	got := make(chan error)
-	go func() { got <- s.Lead(context.Background(), w) }()
-	waitFor(t, "in line", func() bool { return shm.InLine(w) == 1 })
-	begin := time.Now()
-	o.Close()
-	if err := <-got; !errors.Is(err, shm.ErrClosed) {
-		t.Error(err)
-	}
-	s.Unlead(w)
-	if err := s.Lead(t.Context(), w); !errors.Is(err, shm.ErrClosed) {
-		t.Errorf("Lead on a closed segment: %v", err)
-	}
-	if d := time.Since(begin); d > time.Second {
-		t.Errorf("it took %v", d)
+	for name, opts := range map[string][]shm.Option{"segment": {shm.WithOwnSegment()}, "arena": nil} {
+		t.Run(name, func(t *testing.T) {
+			o, err := shm.New[atomic.Uint32](opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			beside, err := shm.New[atomic.Uint32](opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer beside.Close()
+			s, w := o.Segment(), o.Value()
+			got, other := make(chan error, 3), make(chan error, 1)
+			if err := errors.Join(s.Lead(t.Context(), w), beside.Segment().Lead(t.Context(), beside.Value())); err != nil {
+				t.Fatal(err)
+			}
+			for range cap(got) {
+				go func() { got <- s.Lead(context.Background(), w) }()
+			}
+			go func() { other <- beside.Segment().Lead(context.Background(), beside.Value()) }()
+			waitFor(t, "in line", func() bool { return shm.InLine(w) == cap(got) && shm.InLine(beside.Value()) == 1 })
+			begin := time.Now()
+			o.Close()
+			for range cap(got) {
+				if err := <-got; !errors.Is(err, shm.ErrClosed) {
+					t.Error(err)
+				}
+			}
+			s.Unlead(w)
+			if err := s.Lead(t.Context(), w); !errors.Is(err, shm.ErrClosed) {
+				t.Errorf("Lead on what is closed: %v", err)
+			}
+			if d := time.Since(begin); d > time.Second {
+				t.Errorf("it took %v", d)
+			}
+			if n := shm.InLine(beside.Value()); n != 1 {
+				t.Errorf("%d in line beside it, want 1", n)
+			}
+			beside.Segment().Unlead(beside.Value())
+			if err := <-other; err != nil {
+				t.Error(err)
+			}
+			beside.Segment().Unlead(beside.Value())
+		})
 	}
 }

@@ -18,7 +18,10 @@ func TestPassage(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				for p.enter() {
+				for {
+					if _, ok := p.enter(); !ok {
+						return
+					}
 					inside.Add(1)
 					if over.Load() {
 						t.Error("inside after wait")
@@ -58,7 +61,7 @@ func TestAddresses(t *testing.T) {
 	segs := make([]*Segment, len(entries))
 	for i, e := range entries {
 		segs[i] = &Segment{}
-		table.insert(&span{e.lo, e.hi - e.lo, 0, segs[i]}, &core{})
+		table.insert(&span{e.lo, e.hi - e.lo, 0, segs[i], segs[i]}, &core{})
 	}
 	for i, e := range entries {
 		for _, a := range []uintptr{e.lo, e.lo + (e.hi-e.lo)/2, e.hi - 1} {
@@ -97,7 +100,7 @@ func TestAddressesTakenAway(t *testing.T) {
 		})
 	}
 	for range rounds {
-		c := &core{mem: mem}
+		c := &core{mem: mem, self: 1}
 		table.add(c)
 		if s := table.find(a); s == nil || s.core != c {
 			t.Fatalf("%#x is in %v, want the segment that was added last", a, s)

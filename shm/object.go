@@ -103,9 +103,11 @@ func (o *Object[T]) Value() *T { return o.value }
 func (o *Object[T]) Segment() *Segment { return o.seg }
 
 // Close lets go of o; see Segment.Close. When this process has no other handle
-// of o, its goroutines that sleep on a word of o are told ErrClosed, and what it
+// of o, its goroutines that wait for a lock of o are told ErrClosed, and what it
 // still holds there is released as if it had died. In an arena the memory may
-// then be used for another object.
+// then be used for another object: so Close waits until those goroutines have
+// come out of it, some 10 µs. Calls that do not wait are not waited for: none may
+// run, or begin, when Close is called.
 func (o *Object[T]) Close() error {
 	if o.seg == nil {
 		return nil

@@ -135,6 +135,7 @@ func (a *arena) take(kind uint32, l Layout, n int, fresh bool) *Segment {
 		w.Or(m) // publishes the description
 		h := &a.held[b]
 		h.sent = false
+		h.pass.reopen()
 		h.handles.Store(1)
 		a.count++
 		o.uses++

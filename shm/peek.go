@@ -17,7 +17,8 @@ import (
 // nobody who died there is swept. name is a name, or the first 8 or more digits
 // of the ID of an anonymous segment that some visible process has open. Check,
 // Describe and Participants work on what it returns; its memory must not be
-// written, and its locks not used. Errors as for OpenSegment.
+// written, and its locks panic as those that lie in no segment. Errors as for
+// OpenSegment.
 func Peek(name string, opts ...Option) (*Segment, error) {
 	o := makeOptions(opts)
 	c, err := peek(name, o)

@@ -267,7 +267,7 @@ func (s *Segment) Sweep() int {
 }
 
 // Close lets go of s. When the last handle of this process is closed, calls that
-// sleep in the segment return ErrClosed, what the process still holds there is
+// wait in the segment return ErrClosed, what the process still holds there is
 // released as if it had died, and the range reads as private zeros from then on.
 // Close may be called again; it then does nothing.
 func (s *Segment) Close() error {

@@ -140,17 +140,21 @@ var nextBit atomic.Uint32
 // all words every 5 ms.
 func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, owner Token) WakeReason {
 	c := s.core
-	if !c.enter() {
+	pass := c.passageAt(word)
+	if pass == nil {
 		return Closed
 	}
-	defer c.leave()
+	if _, ok := pass.enter(); !ok {
+		return Closed
+	}
+	defer pass.leave()
 	if ctx != nil && ctx.Err() != nil {
 		return Cancelled
 	}
 	sl := &sleeper{word: word, val: val, bits: 1 << (nextBit.Add(1) % 32)}
 	c.sleep.add(sl)
 	defer c.sleep.remove(sl)
-	if c.slow.isShut() || c.arena != nil && !c.arena.isOpen(c.offsetOf(word)) {
+	if pass.isShut() {
 		return Closed // Close may have looked before we were there to be woken
 	}
 	if ctx != nil && ctx.Done() != nil {
