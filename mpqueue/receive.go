@@ -86,7 +86,7 @@ func (r *receiver) try() (uint64, outcome, error) {
 			r.drop() // nobody keeps one while he waits: others may need it
 			return d.word, o, err
 		}
-		if q.geo.tryMost != 0 && uint64(d.tries) >= q.geo.tryMost {
+		if r.have && q.geo.tryMost != 0 && uint64(d.tries) >= q.geo.tryMost {
 			if err := r.bury(&d); err != nil {
 				return 0, claimed, err
 			}
