@@ -214,13 +214,10 @@ func (q *core) punch(ci uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.arena.punch")
 	}
-	keeps := uint64(cHeaded)
-	if q.seg.Punch(int(q.geo.arenaOff+ci*chunkSize), chunkSize) != nil {
-		keeps |= cFilled // the memory stays with us until the next time
-	}
+	q.seg.Punch(int(q.geo.arenaOff+ci*chunkSize), chunkSize) // if it fails, the memory stays until the chunk has been used again
 	if fault.Enabled {
 		fault.Point("mpqueue.arena.punched")
 	}
-	q.chunk[ci].Store(q.chunk[ci].Load() & keeps)
+	q.chunk[ci].Store(q.chunk[ci].Load() & cHeaded)
 	q.roomier()
 }
