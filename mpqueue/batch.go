@@ -101,7 +101,7 @@ func (q *Queue[T]) putRun(vs []T) (n int, err error) {
 			store(s, vs[n])
 			s.meta = q.meta
 		} else {
-			s.meta = makeMeta(copy(c.inlineData(s), b), noBlock)
+			s.meta = inSlotMeta(copy(c.inlineData(s), b))
 		}
 		c.commitRun(s, w)
 		n++
@@ -141,7 +141,7 @@ func (q *Queue[T]) getRun(dst []T) (n int, err error) {
 		}
 		m := s.meta
 		size := metaSize(m)
-		if _, elsewhere := metaBlock(m); elsewhere || uint64(size) > c.geo.inline {
+		if elsewhere(m) || uint64(size) > c.geo.inline {
 			if dst[n], err = q.getClaimed(s, w, p); err == nil {
 				n++
 			}

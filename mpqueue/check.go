@@ -37,7 +37,7 @@ func check(s *shm.Segment) []error {
 		case d == 0 && behind:
 			bad("slot %d, position %d: claimed, though an earlier one is free", i, p+k)
 		case d == 0 && st != writing:
-			if b, elsewhere := metaBlock(sl.meta); elsewhere {
+			if b := q.geo.blockOf(sl.meta); b != noBlock {
 				used[b] = p + k
 				if q.block(b) == nil {
 					bad("slot %d: block %d", i, b)

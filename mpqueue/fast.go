@@ -184,7 +184,7 @@ func (q *core) leaseFast(l *leased) (ok bool, err error) {
 		return false, nil
 	}
 	m := s.meta
-	if _, elsewhere := metaBlock(m); elsewhere || uint64(metaSize(m)) > q.geo.inline || metaTries(m) != 0 {
+	if elsewhere(m) || uint64(metaSize(m)) > q.geo.inline || metaTries(m) != 0 {
 		return q.leaseClaimed(l, delivery{claim: claim{slot: s, pos: p, lap: lapOf(w), word: w | q.reading}}, id)
 	}
 	l.data = q.leaseDataAt(uint64(id))[:metaSize(m)]

@@ -71,16 +71,14 @@ func (q *core) describe(d delivery) (delivery, outcome, error) {
 			d.slot.meta = m
 		}
 		d.size, d.tries = metaSize(m), metaTries(m)
-		b, elsewhere := metaBlock(m)
-		if !elsewhere && uint64(d.size) > q.geo.inline {
+		if d.id = q.geo.blockOf(m); d.id != noBlock {
+			if d.block = q.block(d.id); d.block == nil {
+				q.release(d.claim)
+				return d, claimed, corrupt("the block of slot", d.pos, uint64(d.id))
+			}
+		} else if uint64(d.size) > q.geo.inline {
 			q.release(d.claim)
 			return d, claimed, corrupt("the size in slot", d.pos, uint64(d.size))
-		}
-		if elsewhere {
-			if d.id, d.block = b, q.block(b); d.block == nil {
-				q.release(d.claim)
-				return d, claimed, corrupt("the block of slot", d.pos, uint64(b))
-			}
 		}
 	} else {
 		d.size, d.tries = int(d.block.size), d.block.countDeath()

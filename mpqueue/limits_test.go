@@ -120,3 +120,38 @@ func TestWithoutSpin(t *testing.T) {
 		t.Fatal(s)
 	}
 }
+
+// TestLastBlock puts a message into the last chunk of the largest arena there can be:
+// the numbers of its blocks just fit where a slot says which one holds its message.
+func TestLastBlock(t *testing.T) {
+	const chunks = 1<<17 - 1
+	q := newQueue[string](t, 1000, mpqueue.WithMaxBytes(chunks*64<<10))
+	var right []func()
+	for ci := range chunks - 1 {
+		right = append(right, mpqueue.SpoilChunk(q, ci)) // nobody finds room there
+	}
+	var put []string
+	for {
+		v := strings.Repeat(string(rune('a'+len(put))), 3000)
+		if err := q.TryPut(v); err == mpqueue.ErrFull {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		put = append(put, v)
+	}
+	if len(put) != 16 { // blocks of 4096 bytes
+		t.Errorf("%d messages in a chunk", len(put))
+	}
+	if i, err := q.TryReceive(); err != nil || i.Requeue() != nil {
+		t.Error(err)
+	}
+	for _, want := range put {
+		if v, err := q.TryGet(); v != want || err != nil {
+			t.Errorf("got %.9q, %v, want %.9q", v, err, want)
+		}
+	}
+	for _, f := range right {
+		f()
+	}
+}

@@ -119,11 +119,11 @@ func (s *sender) fill() (uint64, outcome, error) {
 func (s *sender) refer(sl *slot, p uint64) {
 	if s.blk == nil {
 		copy(s.q.inlineData(sl), s.b)
-		sl.meta = makeMeta(len(s.b), noBlock)
+		sl.meta = inSlotMeta(len(s.b))
 		return
 	}
 	s.blk.pos.Store(p)
-	sl.meta = makeMeta(len(s.b), s.id)
+	sl.meta = s.q.geo.metaOf(len(s.b), s.id)
 	s.blk = nil
 }
 

@@ -135,7 +135,7 @@ func (q *Queue[T]) getQuick() (v T, ok bool, err error) {
 		return v, false, nil
 	}
 	m := s.meta
-	if _, elsewhere := metaBlock(m); !elsewhere && uint64(metaSize(m)) <= c.geo.inline {
+	if !elsewhere(m) && uint64(metaSize(m)) <= c.geo.inline {
 		v, t, err := q.take(c.inlineData(s)[:metaSize(m)])
 		c.handBack(s, metaSize(m))
 		if !c.releaseFast(s, w) {

@@ -187,7 +187,7 @@ func in[T any](t contents[T], s *shm.Segment) (*Queue[T], error) {
 	if g.rules&ruleJoinable != 0 {
 		q.tasks = tasksOf(s)
 	}
-	return &Queue[T]{q: q, contents: t, meta: makeMeta(int(g.inline), noBlock)}, nil
+	return &Queue[T]{q: q, contents: t, meta: inSlotMeta(int(g.inline))}, nil
 }
 
 // All returns the items as they come, until the queue is closed and drained or

@@ -73,8 +73,7 @@ func (q *core) home(id blockID, b *block) (s *slot, w uint64, same, refers bool)
 	s = q.slot(i)
 	w = s.word.Load()
 	same = lapsAhead(w, lap) == 0
-	at, elsewhere := metaBlock(s.meta)
-	return s, w, same, same && elsewhere && at == id
+	return s, w, same, same && q.geo.blockOf(s.meta) == id
 }
 
 func (q *core) sweepHeld(o owner, id blockID, b *block) {
@@ -134,14 +133,13 @@ func (q *core) sweepSlot(o owner, s *slot) {
 // block, if it has one, is marked as taken by the dead before the slot is free,
 // so that whoever has to begin again finds it by its owner.
 func (q *core) sweepDropped(o owner, s *slot, w uint64) {
-	id, elsewhere := metaBlock(s.meta)
-	b := q.block(id)
-	if elsewhere && b != nil {
+	b := q.block(q.geo.blockOf(s.meta)) // nil, if it is in the slot
+	if b != nil {
 		if bw := b.word.Load(); stateOf(bw) == bOwned && b.pos.Load() == q.positionOf(s, w) {
 			b.word.CompareAndSwap(bw, makeWord(lapOf(bw), o, bTaken))
 		}
 	}
-	if !s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free)) || !elsewhere || b == nil {
+	if !s.word.CompareAndSwap(w, makeWord(lapOf(w)+1, 0, free)) || b == nil {
 		return
 	}
 	if bw := b.word.Load(); stateOf(bw) == bTaken && wordOwner(bw) == o {

@@ -33,7 +33,7 @@ import "shmkit/shm"
 //
 // The meta word of a slot, which only whoever has claimed it writes, says where the message is:
 //
-//	63..40  block   number of the block that holds it, plus 1; 0: it is in the slot
+//	63..40  block   number of the block of the arena that holds it, plus 1; 0: it is in the slot
 //	39..32  tries   deliveries that ended in a death, 255 at most
 //	31..0   size    in bytes
 const (
@@ -74,13 +74,29 @@ func makeWord(lap uint64, o owner, state uint64) uint64 {
 // noBlock is for messages that are in their slot.
 const noBlock = ^blockID(0)
 
-func makeMeta(size int, b blockID) uint64 { return uint64(b+1)<<40 | uint64(uint32(size)) }
+// inSlotMeta is the meta word of a message in its slot.
+func inSlotMeta(size int) uint64 { return uint64(uint32(size)) }
+
+// metaOf is the meta word of a message in block b. The blocks of the arena are counted
+// from its begin: so many as there can be just fit, without those of the leases.
+func (g *geometry) metaOf(size int, b blockID) uint64 {
+	return (uint64(b)-g.leases()+1)<<40 | uint64(uint32(size))
+}
 
 func metaSize(m uint64) int     { return int(uint32(m)) }
 func metaTries(m uint64) uint32 { return uint32(m >> 32 & 0xff) }
 
-// metaBlock returns the block that m refers to, and whether it refers to one.
-func metaBlock(m uint64) (blockID, bool) { return blockID(m>>40 - 1), m>>40 != 0 }
+// elsewhere reports whether m refers to a block.
+func elsewhere(m uint64) bool { return m>>40 != 0 }
+
+// blockOf returns the block that m refers to, noBlock if it refers to none. It may be
+// one that is not there: m comes from shared memory.
+func (g *geometry) blockOf(m uint64) blockID {
+	if !elsewhere(m) {
+		return noBlock
+	}
+	return blockID(m>>40 - 1 + g.leases())
+}
 
 // moreTries returns m with one more delivery that ended in a death.
 func moreTries(m uint64) uint64 {
