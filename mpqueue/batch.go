@@ -98,7 +98,7 @@ func (q *Queue[T]) putRun(vs []T) (n int, err error) {
 			break
 		}
 		if q.contents.form == inSlot {
-			store(s, vs[n])
+			*payload[T](s) = vs[n]
 			s.meta = q.meta
 		} else {
 			s.meta = inSlotMeta(copy(c.inlineData(s), b))
@@ -130,7 +130,7 @@ func (q *Queue[T]) getRun(dst []T) (n int, err error) {
 			break
 		}
 		if q.contents.form == inSlot {
-			dst[n] = load[T](s)
+			dst[n] = *payload[T](s)
 			if c.seg.Detached() {
 				break // that may have been a private page; the message will be delivered again
 			}

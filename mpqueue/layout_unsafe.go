@@ -176,11 +176,10 @@ func (m *memory) arenaData(off, n uint64) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(m.base, m.geo.arenaOff+off)), n)
 }
 
-// store copies v into the payload of s, load out of it. T is free of pointers
-// and fits, which New and open have checked.
-func store[T any](s *slot, v T) { *(*T)(unsafe.Add(unsafe.Pointer(s), slotHeader)) = v }
-
-func load[T any](s *slot) T { return *(*T)(unsafe.Add(unsafe.Pointer(s), slotHeader)) }
+// payload is the T in s. T is free of pointers and fits, which New and open have
+// checked. It is for one copy in, or out: a function that takes or returns a T has
+// the compiler copy it once more.
+func payload[T any](s *slot) *T { return (*T)(unsafe.Add(unsafe.Pointer(s), slotHeader)) }
 
 // view returns the T at the begin of b, which is long enough and aligned to 8.
 func view[T any](b []byte) *T { return (*T)(unsafe.Pointer(unsafe.SliceData(b))) }

@@ -20,7 +20,7 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 			s, w, _ = q.q.againPut()
 		}
 		if s != nil {
-			store(s, v)
+			*payload[T](s) = v
 			s.meta = q.meta
 			if !q.q.commitFast(s, w) {
 				return shm.ErrClosed
@@ -51,7 +51,7 @@ func (q *Queue[T]) putEncoded(ctx context.Context, v T) error {
 func (q *Queue[T]) TryPut(v T) error {
 	if q.contents.form == inSlot {
 		if s, w, _ := q.q.claimPutFast(); s != nil {
-			store(s, v)
+			*payload[T](s) = v
 			s.meta = q.meta
 			if !q.q.commitFast(s, w) {
 				return shm.ErrClosed
@@ -96,7 +96,7 @@ func (q *Queue[T]) Get(ctx context.Context) (v T, err error) {
 			s, w, _ = q.q.againGet()
 		}
 		if s != nil {
-			v := load[T](s)
+			v = *payload[T](s)
 			q.q.handBack(s, int(q.q.geo.inline))
 			if !q.q.releaseFast(s, w) {
 				return v, shm.ErrClosed
@@ -170,7 +170,7 @@ func (q *Queue[T]) TryGet() (v T, err error) {
 	}
 	if q.contents.form == inSlot {
 		if s, w, _ := q.q.claimGetFast(); s != nil {
-			v := load[T](s)
+			v = *payload[T](s)
 			q.q.handBack(s, int(q.q.geo.inline))
 			if !q.q.releaseFast(s, w) {
 				return v, shm.ErrClosed
