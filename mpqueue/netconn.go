@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shmkit/shm"
+	"shmkit/shm/fault"
 )
 
 // NetConn returns the end as a net.Conn, a stream of bytes: whatever talks over a
@@ -83,6 +84,9 @@ func (w *way) readBytes(ctx context.Context, c *Conn, b []byte) (int, error) {
 			w.skipAll()
 		} else if k > 0 {
 			shm.RaceAcquire(&w.ctl.write)
+			if fault.Enabled && planted.pipeFree {
+				w.advance(r + uint64(k))
+			}
 			w.copyOut(b[:k], r)
 			w.received()
 			w.advance(r + uint64(k))
@@ -115,6 +119,9 @@ func (w *way) writeBytes(ctx context.Context, c *Conn, b []byte) (done int, err 
 			return done, err
 		}
 		k := int(min(free, rest))
+		if fault.Enabled && planted.pipeEarly {
+			w.publish(p + uint64(k))
+		}
 		w.copyIn(p, b[done:done+k])
 		shm.RaceRelease(&w.ctl.write)
 		p += uint64(k)

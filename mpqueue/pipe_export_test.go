@@ -27,7 +27,7 @@ func PlantInPipes(bug string) {
 	switch bug {
 	case "":
 		planted.pipeNoLock, planted.pipeEarly, planted.pipeNoSpin = false, false, false
-		planted.pipeSkip, planted.pipeNoPass, planted.pipeLate = false, false, false
+		planted.pipeSkip, planted.pipeNoPass, planted.pipeLate, planted.pipeFree = false, false, false, false
 	case "no spin":
 		planted.pipeNoSpin = true
 	case "no lock":
@@ -36,6 +36,8 @@ func PlantInPipes(bug string) {
 		planted.pipeEarly = true
 	case "a message passed over with the lock of the dead":
 		planted.pipeSkip = true
+	case "freed before it is read":
+		planted.pipeFree = true
 	case "no relay of the wake":
 		planted.pipeNoPass = true
 	case "looked at too late":
@@ -123,4 +125,10 @@ func PipeSleeps(f func(PipeSleep)) {
 		}
 		f(what)
 	}
+}
+
+// PipeMoved returns how many bytes have been sent from c's end, and how many have been
+// received at it.
+func PipeMoved(c *Conn) (sent, received uint64) {
+	return c.out.ctl.write.Load() - c.p.geo.first, c.in.ctl.read.Load() - c.p.geo.first
 }

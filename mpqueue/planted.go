@@ -24,6 +24,7 @@ var planted struct {
 	pipeNoLock bool // senders do not exclude each other
 	pipeEarly  bool // a message is published before it is whole
 	pipeNoSpin bool // no bug: who waits for a pipe sleeps at once
+	pipeFree   bool // bytes are free before they have been read
 	pipeSkip   bool // who takes the lock of a dead receiver over passes over a message
 	pipeNoPass bool // who was woken, and takes one message or none, does not wake the next
 	pipeLate   bool // who goes to sleep looks first, and says so then
