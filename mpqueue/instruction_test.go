@@ -167,9 +167,10 @@ var stepper = procstest.Role("mpqueue-stepper", func(ctx context.Context, a step
 
 var everyStep = flag.Bool("every", false, "cut stepped operations at every instruction, not at 30 of them")
 
-// cuts makes EachInstruction cut at 30 places, or all with -every. With the race
-// detector's build an operation has twenty times the instructions, nearly all of them
-// the detector's own, and each costs some microseconds: 5 places.
+// cuts makes EachInstruction cut at 30 places, other ones each time, at 12 with -short
+// and at all with -every. With the race detector's build an operation has twenty times
+// the instructions, nearly all of them the detector's own, and each costs some
+// microseconds: 5 places.
 func cuts(t *testing.T) {
 	steps := "30"
 	switch {
@@ -177,6 +178,8 @@ func cuts(t *testing.T) {
 		steps = "all"
 	case shm.RaceEnabled:
 		steps = "5"
+	case testing.Short():
+		steps = "12"
 	}
 	t.Setenv("SHMKIT_STEPS", steps)
 }

@@ -279,8 +279,11 @@ func (c *chamber) run(kills int) error {
 func (c *chamber) strike(all []*worker) error {
 	led := c.led.Value()
 	// When, not whether: any moment will do, but one with traffic.
-	begin, target := time.Now(), led.received.Load()+uint32(c.r.IntN(300))
-	for led.received.Load() < target && time.Since(begin) < 20*time.Millisecond {
+	begin, target, patience := time.Now(), led.received.Load()+uint32(c.r.IntN(300)), 20*time.Millisecond
+	if c.plant != "" {
+		patience = 100 * time.Millisecond // without traffic there is nothing to notice
+	}
+	for led.received.Load() < target && time.Since(begin) < patience {
 		time.Sleep(100 * time.Microsecond)
 	}
 	targets := len(all) - 1
