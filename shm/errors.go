@@ -109,7 +109,7 @@ func (e *PointerError) Error() string {
 type HandleError struct {
 	ID   ID
 	Name string // empty for an anonymous object
-	Err  error  // of the last way that was tried
+	Err  error  // of all the ways that were tried
 }
 
 // Error names the object and the reason.

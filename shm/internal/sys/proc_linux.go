@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -75,42 +77,61 @@ func Namespace() uint64 {
 	return st.Ino
 }
 
-// FindMemfd calls try for each descriptor of each visible process that is a
-// memfd of that name, until try reports true.
-func FindMemfd(name string, try func(pid, fd int) bool) {
-	EachMemfd(func(n string, pid, fd int) bool { return n != name || !try(pid, fd) })
-}
-
 // EachMemfd calls f for each descriptor of each visible process that is a
 // memfd, with its name, until f reports false.
 func EachMemfd(f func(name string, pid, fd int) bool) {
-	procs, err := os.ReadDir("/proc")
+	EachFD(math.MaxInt, func(target string, pid, fd int) bool {
+		name, ok := strings.CutPrefix(target, "/memfd:")
+		return !ok || f(strings.TrimSuffix(name, Deleted), pid, fd)
+	})
+}
+
+// EachFD calls f for each descriptor of each visible process, most of them at
+// most, with what the kernel says it leads to, until f reports false. It returns
+// how many it has looked at. The path of a file is a hint: of one that has no name
+// any more it ends in Deleted, as that of a file with such a name.
+func EachFD(most int, f func(target string, pid, fd int) bool) (looked int) {
+	procs, err := names("/proc", -1)
 	if err != nil {
-		return
+		return 0
 	}
 	for _, p := range procs {
-		pid, err := strconv.Atoi(p.Name())
+		pid, err := strconv.Atoi(p)
 		if err != nil {
 			continue
 		}
-		dir := "/proc/" + p.Name() + "/fd"
-		fds, err := os.ReadDir(dir)
+		dir := "/proc/" + p + "/fd/"
+		fds, err := names(dir, most-looked)
 		if err != nil {
-			continue
+			continue // it has ended, or is another user's
 		}
 		for _, d := range fds {
-			to, err := os.Readlink(dir + "/" + d.Name())
+			looked++
+			to, err := os.Readlink(dir + d)
 			if err != nil {
 				continue
 			}
-			name, ok := strings.CutPrefix(to, "/memfd:")
-			if !ok {
-				continue
-			}
-			fd, err := strconv.Atoi(d.Name())
-			if err == nil && !f(strings.TrimSuffix(name, " (deleted)"), pid, fd) {
-				return
+			if fd, err := strconv.Atoi(d); err == nil && !f(to, pid, fd) {
+				return looked
 			}
 		}
+		if looked >= most {
+			break
+		}
 	}
+	return looked
+}
+
+// names returns n names, or all, of a folder.
+func names(dir string, n int) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	all, err := d.Readdirnames(n)
+	if err == io.EOF {
+		err = nil
+	}
+	return all, err
 }

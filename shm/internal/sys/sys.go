@@ -12,6 +12,9 @@ import (
 // ErrNotRegular says that a name leads to something that is no regular file.
 var ErrNotRegular = errors.New("not a regular file")
 
+// Deleted ends the path that the kernel gives of a file without a name.
+const Deleted = " (deleted)"
+
 // Space says how many bytes a place has left, for the check before memory is
 // reserved.
 type Space struct {

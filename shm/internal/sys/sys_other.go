@@ -68,8 +68,8 @@ func Tasks(pid int) ([]int, error) { return nil, unsupported() }
 // Namespace is not available here.
 func Namespace() uint64 { return 0 }
 
-// FindMemfd is not available here.
-func FindMemfd(name string, try func(pid, fd int) bool) {}
+// EachFD is not available here.
+func EachFD(most int, f func(target string, pid, fd int) bool) int { return 0 }
 
 // EachMemfd is not available here.
 func EachMemfd(f func(name string, pid, fd int) bool) {}
