@@ -32,6 +32,66 @@ func TestRUnlockOfOneThatReadsAlone(t *testing.T) {
 	}
 }
 
+// Two goroutines of a process are inside, one by the lane and one by the cell, and
+// both leave by the lane at the same time; in a lane that a writer has shut, and in
+// one that is open.
+func TestRUnlockTakesOneTooMany(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		o, err := shm.New[RWMutex]()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		rw := o.Value()
+		self := uint32(shm.Find(rw).Self())
+		rw.RLock() // by the cell, and opens the lane
+		rw.RLock() // by the lane
+		c := rw.homeLane(self)
+		if v := c.Load(); !laneIsOpen(v) || laneReaders(v) != 1 || rw.State() != "read by 2 in 1 processes" {
+			t.Fatalf("lane %#x: %s", v, rw.State())
+		}
+		if !open {
+			shutLane(c)
+		}
+		first, second := c.Add(^(laneReader - 1)), c.Add(^(laneReader - 1))
+		if !laneIsOpen(first) && !rw.leftLane(c, first) {
+			t.Error("the one in the lane could not leave")
+		}
+		if laneIsOpen(second) || rw.leftLane(c, second) {
+			t.Error("two left by a lane with one in it")
+		}
+		rw.runlockSlow()
+		if s := rw.State(); s != "unlocked" || laneInside(c.Load()) != 0 || laneIsOpen(c.Load()) != open {
+			t.Errorf("%s, lane %#x", s, c.Load())
+		}
+		if ok, err := rw.TryLock(); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		// RLock adds to a lane that was shut meanwhile, and another leaves by that.
+		rw.Unlock()
+		rw.RLock()
+		if c.Add(laneReader); laneIsOpen(c.Load()) {
+			shutLane(c)
+		}
+		rw.RUnlock()
+		rw.backFromLane(c)
+		if s := rw.State(); s != "unlocked" || laneInside(c.Load()) != 0 {
+			t.Errorf("%s, lane %#x", s, c.Load())
+		}
+		mustMisuse(t, rw.RUnlock)
+	}
+}
+
+func mustMisuse(t *testing.T, f func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	f()
+}
+
 // Init, or Close, under one that gathers permits: it does not look for them for
 // ever.
 func TestGatheredPermitsVanish(t *testing.T) {

@@ -125,12 +125,19 @@ func init() {
 			},
 			op: func(ctx context.Context, t *table) { t.Mu.Lock() }},
 		{name: "RLock", short: true, partner: atOnce, after: rwPair,
-			before: func(t *table) { t.RW.RLock(); t.RW.RUnlock() }, // has its cell
+			before: func(t *table) { t.RW.RLock(); t.RW.RUnlock() }, // has its lane
 			op:     func(ctx context.Context, t *table) { t.RW.RLock() }},
 		{name: "first RLock", partner: atOnce, after: rwPair,
 			op: func(ctx context.Context, t *table) { t.RW.RLock() }},
 		{name: "RUnlock with a writer waiting", after: rwPair,
 			before: func(t *table) { t.RW.RLock() },
+			partner: func(ctx context.Context, t *table, ready func()) error {
+				go asleep(ctx, ready)
+				return rwPairWrite(ctx, t)
+			},
+			op: func(ctx context.Context, t *table) { t.RW.RUnlock() }},
+		{name: "RUnlock by the lane with a writer waiting", after: rwPair,
+			before: func(t *table) { t.RW.RLock(); t.RW.RUnlock(); t.RW.RLock() },
 			partner: func(ctx context.Context, t *table, ready func()) error {
 				go asleep(ctx, ready)
 				return rwPairWrite(ctx, t)

@@ -31,6 +31,7 @@ var kindsOf = map[string]struct {
 var masks = map[string]uint64{
 	"waited": uint64(waited), "ownerDied": uint64(ownerDied), "starving": uint64(starving), "holderMask": uint64(holderMask),
 	"gateShared": uint64(gateShared), "gateWriting": uint64(gateWriting), "gateClass": uint64(gateClass), "gateClosed": uint64(gateClosed),
+	"laneGuard": laneGuard, "laneOpen": laneOpen, "laneCount": laneCount, "laneOwner": laneOwner,
 	"bellLarge": uint64(bellLarge), "bellSeq": uint64(bellSeq),
 }
 
@@ -177,6 +178,17 @@ func TestWords(t *testing.T) {
 	}
 	if _, _, _, ok := unjournal(^uint64(0)); ok {
 		t.Error("a damaged journal is believed")
+	}
+	// A lane, open and shut, from which one is taken too many, and put back.
+	for _, was := range []uint64{laneOpen | 5, 5} {
+		v := was - laneReader
+		if laneIsOpen(v) || !laneOverdrawn(v) || laneReaders(v) != 0 || laneInside(v) == 0 || laneToken(v) != 5 || v+laneReader != was {
+			t.Errorf("%#x less one reader is %#x", was, v)
+		}
+		v = was + 3*laneReader
+		if laneIsOpen(v) != laneIsOpen(was) || laneOverdrawn(v) || laneReaders(v) != 3 || laneInside(was) != 0 || laneToken(v) != 5 {
+			t.Errorf("%#x and three readers is %#x", was, v)
+		}
 	}
 	if p := ownedBy(permitFree|permitTurns, 5); permitToken(p) != 5 || permitState(p) != permitOwned {
 		t.Errorf("a permit runs over into %#x", p)

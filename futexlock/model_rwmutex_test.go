@@ -2,27 +2,32 @@ package futexlock
 
 import (
 	"fmt"
-	"testing"
 )
 
-// The world of an RWMutex: three processes read or write. The write side is
-// taken as sound (its own world shows that): it is free, somebody's, or a dead
-// one's, whom anybody may succeed. The arithmetic is rwword.go's, the order of
-// the steps rwwait.go's.
+// The world of an RWMutex: three processes read or write; or two, of which the
+// first has two goroutines (twins). The write side is taken as sound (its own world
+// shows that): it is free, somebody's, or a dead one's, whom anybody may succeed.
+// The arithmetic is that of rwword.go and rwlane.go, the order of the steps that of
+// rwwait.go and rwlane.go; but a reader adds to its lane without looking first, and
+// may pass it by though it is open.
 type rwWorld struct {
-	gate    uint32
-	cells   [3]uint64 // one for each process
-	write   int8      // holder of the write side, from 1
-	atGate  queue
-	drain   int8 // the writer that sleeps on a cell, from 1
-	at      int8 // the cell
-	p       [3]rwProc
-	sweep   rwSweep
-	kills   int8
-	dirty   bool // ghost: a writer died inside, and none has called Consistent since
-	unswept bool
-	mut     rwMutant
-	fault   string
+	gate     uint32
+	cells    [3]uint64 // one for each process, or the first for all
+	lanes    [3]uint64 // one for each process
+	write    int8      // holder of the write side, from 1
+	atGate   queue
+	drain    int8 // the writer that sleeps on a cell or a lane, from 1
+	at       int8 // the cell, or 3 + the lane
+	twins    bool // 0 and 1 are goroutines of process 0
+	oneCell  bool
+	laneless bool
+	p        [3]rwProc
+	sweep    rwSweep
+	kills    int8
+	dirty    bool // ghost: a writer died inside, and none has called Consistent since
+	unswept  bool
+	mut      rwMutant
+	fault    string
 }
 
 type rwMutant int8
@@ -35,6 +40,19 @@ const (
 	rwDrainsDying           // a writer clears the cell of a process that is still dying
 	rwForgetsDirt           // whoever follows a dead writer opens the gate and says nothing
 	rwKeepsPlace            // a reader that waited goes in when a writer gave up, in its own class
+	rwOpensEarly            // a reader opens its lane as soon as it is counted, before it looks at the gate again
+	rwLanesFirst            // a writer waits for the lanes before the cells
+	rwShutsOnce             // a writer does not look whether lanes were opened after it had shut them
+	rwStaysAdded            // a reader that finds its lane shut does not take back what it added
+	rwTakesFirst            // who took one too many out of a lane leaves by the cell before it puts that back
+	rwBackMute              // who takes back what it added to a lane does not wake the writer
+	rwLaneMute              // who leaves a shut lane as the last does not wake the writer
+	rwLaneDying             // a writer clears the lane of a process that is still dying
+	rwDirtyLane             // a lane is opened though a writer died inside
+	rwAloneDirty            // the death of one that reads alone is taken for a writer's
+	rwAloneByCell           // one that reads alone leaves by the cell, if its process counts there
+	rwAloneOpen             // one that reads alone does not close the gate first
+	rwTakesMute             // who takes over the cell of another process does not wake the writer
 )
 
 type rwProc struct {
@@ -50,6 +68,10 @@ type rwProc struct {
 	ask     bool
 	told    bool
 	watch   int8 // whose death wakes it too
+	place   int8 // writer: the cell or lane that it is at
+	alone   bool // reads by the write side
+	back    bool // leaves only what it added to its lane, and then goes by the gate
+	quit    bool // backs out for good
 	passed  int8 // ghost: writers that went in while this reader waited
 }
 
@@ -61,10 +83,12 @@ type rwSweep struct {
 type rwPC int8
 
 const (
-	rwStart   rwPC = iota
-	rwCount        // reader: counts itself
-	rwCheck        // looks again
-	rwBackOut      // joined the wrong class
+	rwStart rwPC = iota
+	rwLook       // reader: goes by the gate
+	rwCount      // counts itself
+	rwCountWake
+	rwCheck   // looks again
+	rwBackOut // joined the wrong class
 	rwBackWake
 	rwGate // waits at the gate
 	rwSign
@@ -72,12 +96,23 @@ const (
 	rwAsleep
 	rwBury // holds the write side for somebody dead
 	rwBuryWake
+	rwLaneLook // inside by the cell: may open the lane
+	rwLaneOpen
+	rwLaneAgain
+	rwLaneShut
 	rwRead // inside
 	rwLeave
+	rwLaneBack // has added to a lane that is shut
+	rwLanePut  // has taken out one too many
+	rwLaneWake
+	rwSlow // RUnlock by hand
+	rwUnlane
+	rwUncell
 	rwLeaveWake
 	rwWant // writer: wants the write side
 	rwSettle
 	rwClose
+	rwShut
 	rwDrain
 	rwDrainSleep
 	rwDrainAsleep
@@ -133,7 +168,7 @@ func (w rwWorld) wrong() string {
 			continue
 		}
 		switch p.pc {
-		case rwRead:
+		case rwLaneLook, rwLaneOpen, rwLaneAgain, rwLaneShut, rwRead:
 			readers++
 		case rwWrite:
 			writers++
@@ -142,10 +177,33 @@ func (w rwWorld) wrong() string {
 	if writers > 1 || writers == 1 && readers > 0 {
 		return fmt.Sprintf("%d writers and %d readers are inside", writers, readers)
 	}
-	if w.finished() && !w.died() && (w.gate&^gateClass != 0 || cellReaders(w.cells[0])+cellReaders(w.cells[1])+cellReaders(w.cells[2]) != 0 || w.write != 0) {
-		return fmt.Sprintf("residue: gate %#x, cells %x, write side %d", w.gate, w.cells, w.write)
+	if w.finished() && !w.died() && (w.gate&^gateClass != 0 || w.write != 0 || w.inside() != 0) {
+		return fmt.Sprintf("residue: gate %#x, cells %x, lanes %x, write side %d", w.gate, w.cells, w.lanes, w.write)
 	}
 	return ""
+}
+
+// inside is not 0 if a cell or a lane counts a reader.
+func (w rwWorld) inside() (n uint64) {
+	for i := range w.cells {
+		n |= uint64(cellReaders(w.cells[i])) | laneInside(w.lanes[i])
+	}
+	return n
+}
+
+// of is the process of goroutine i, cell where it counts its readers.
+func (w rwWorld) of(i int) int {
+	if w.twins && i == 1 {
+		return 0
+	}
+	return i
+}
+
+func (w rwWorld) cell(i int) int {
+	if w.oneCell {
+		return 0
+	}
+	return w.of(i)
 }
 
 func (w *rwWorld) wakeGate() {
@@ -175,18 +233,18 @@ func (w rwWorld) plain() rwWorld {
 		if p.life != alive {
 			in := p.pc
 			*p = rwProc{life: p.life, pc: rwOver, swept: p.swept}
-			if in == rwRead && p.life == dying || in == rwWrite && p.life == dying {
+			if in >= rwLaneLook && in <= rwRead && p.life == dying || in == rwWrite && p.life == dying {
 				p.pc = in
 			}
 			continue
 		}
 		switch p.pc {
-		case rwCount, rwCheck, rwSign, rwSleep, rwAsleep:
+		case rwUncell, rwUnlane, rwCount, rwCountWake, rwCheck, rwSign, rwSleep, rwAsleep:
 		default:
 			p.g = 0
 		}
 		switch p.pc {
-		case rwDrainSleep, rwDrainAsleep:
+		case rwDrainSleep, rwDrainAsleep, rwUnlane, rwUncell:
 		default:
 			p.v = 0
 		}
@@ -206,25 +264,25 @@ func (w rwWorld) moves(emit func(string, moveKind, rwWorld)) {
 			if p.pc == rwOver {
 				continue
 			}
-			if w.kills > 0 {
-				n := w
-				n.kills--
-				n.atGate.remove(i)
-				if n.drain == int8(i+1) {
-					n.drain = 0
-				}
-				n.p[i].life = dying
-				if p.pc == rwWrite || w.write == int8(i+1) && w.gate&gateWriting != 0 {
-					n.dirty = true
-				}
-				yield(fmt.Sprintf("kill %d", i), kill, n)
+			if w.kills > 0 && w.of(i) == i {
+				yield(fmt.Sprintf("kill %d", i), kill, w.killed(i))
 			}
 			w.step(i, yield)
 		case dying:
+			if w.of(i) != i {
+				continue
+			}
 			n := w
-			n.p[i].life = dead
+			for j := range n.p {
+				if w.of(j) == i {
+					n.p[j].life = dead
+				}
+			}
 			yield(fmt.Sprintf("%d is quiescent", i), step, n)
 		case dead:
+			if w.of(i) != i {
+				continue
+			}
 			if !p.swept && w.sweep.of == 0 && !w.unswept {
 				n := w
 				n.sweep = rwSweep{of: int8(i + 1)}
@@ -237,14 +295,38 @@ func (w rwWorld) moves(emit func(string, moveKind, rwWorld)) {
 	}
 }
 
-// sweepStep: the cell, then the gate. Killed between, the sweep is run again.
+// killed is w after the death of process i.
+func (w rwWorld) killed(i int) rwWorld {
+	w.kills--
+	if w.write == int8(i+1) && w.gate&gateWriting != 0 {
+		w.dirty = true
+	}
+	for j := range w.p {
+		if w.of(j) == i {
+			w.atGate.remove(j)
+			if w.drain == int8(j+1) {
+				w.drain = 0
+			}
+			w.p[j].life = dying
+		}
+	}
+	return w
+}
+
+// sweepStep: the cell and the lane, then the gate. Killed between, the sweep is run again.
 func (w rwWorld) sweepStep(yield func(string, moveKind, rwWorld)) {
 	n := w
 	dead := n.sweep.of
 	switch n.sweep.pc {
 	case rwStart:
-		n.cells[dead-1] = 0
-		n.wakeDrain(int(dead - 1))
+		for k := range n.cells {
+			if cellToken(n.cells[k]) == uint32(dead) {
+				n.cells[k] = 0
+				n.wakeDrain(k)
+			}
+		}
+		n.lanes[dead-1] = 0
+		n.wakeDrain(int(dead-1) + len(n.cells))
 		n.sweep.pc = rwBury
 	case rwBury:
 		// The sweeper takes the write side over, opens the gate, wakes and
@@ -257,64 +339,12 @@ func (w rwWorld) sweepStep(yield func(string, moveKind, rwWorld)) {
 			n.write = 0
 		}
 		n.wakeGate()
-		n.p[dead-1].swept = true
+		for j := range n.p {
+			if n.of(j) == int(dead-1) {
+				n.p[j].swept = true
+			}
+		}
 		n.sweep = rwSweep{}
 	}
 	yield("sweep", step, n)
-}
-
-func TestModelRWMutex(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		scripts [3]int8 // a bit a round: 1 write, 0 read
-		rounds  [3]int8
-		cancels [3]int8
-		kills   int8
-		unswept bool
-		deep    bool
-	}{
-		{name: "two readers, one writer", scripts: [3]int8{0, 0, 1}, rounds: [3]int8{1, 1, 2}, kills: 1},
-		{name: "two writers, one reader", scripts: [3]int8{0, 1, 1}, rounds: [3]int8{1, 1, 1}, kills: 1},
-		{name: "a writer that never rests", scripts: [3]int8{0, 7, 1}, rounds: [3]int8{1, 3, 1}},
-		{name: "giving up", scripts: [3]int8{0, 0, 1}, rounds: [3]int8{2, 1, 2}, cancels: [3]int8{0, 1, 1}},
-		{name: "no sweep", scripts: [3]int8{0, 0, 1}, rounds: [3]int8{1, 1, 1}, kills: 1, unswept: true},
-		{name: "two kills", scripts: [3]int8{0, 1, 1}, rounds: [3]int8{1, 1, 1}, kills: 2},
-		{name: "giving up and a kill", scripts: [3]int8{0, 1, 1}, rounds: [3]int8{2, 1, 2}, cancels: [3]int8{0, 1, 1}, kills: 1, deep: true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if c.deep {
-				deep(t)
-			}
-			w := newRWWorld(c.kills, c.scripts[:]...)
-			w.unswept = c.unswept
-			for i := range w.p {
-				w.p[i].rounds, w.p[i].cancels = c.rounds[i], c.cancels[i]
-			}
-			mustHold(t, w, modelLimit)
-		})
-	}
-}
-
-func TestModelRWMutexMutants(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		m       rwMutant
-		scripts [3]int8
-		kills   int8
-		want    string
-	}{
-		{"no second look at the gate", rwNoSecondLook, [3]int8{0, 0, 1}, 0, "are inside"},
-		{"class not flipped", rwNoFlip, [3]int8{0, 0, 1}, 0, ""},
-		{"writer waits for those who wait for it", rwWaitsForAll, [3]int8{0, 0, 1}, 0, ""},
-		{"cell of the dying cleared", rwDrainsDying, [3]int8{0, 0, 1}, 1, "are inside"},
-		{"death of a writer not told", rwForgetsDirt, [3]int8{0, 1, 1}, 1, "was told died=false"},
-		{"place kept in the wrong class", rwKeepsPlace, [3]int8{0, 0, 1}, 0, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newRWWorld(c.kills, c.scripts[:]...)
-			w.mut = c.m
-			w.p[2].rounds, w.p[2].script, w.p[2].cancels = 2, 3, 1
-			mustFail(t, w, modelLimit, c.want)
-		})
-	}
 }

@@ -5,7 +5,8 @@ import "fmt"
 // The steps of the world in model_rwmutex_test.go.
 
 func (w rwWorld) step(i int, yield func(string, moveKind, rwWorld)) {
-	self := token(i)
+	me := w.of(i)
+	self := token(me)
 	do := func(label string, f func(n *rwWorld, p *rwProc)) {
 		n := w
 		f(&n, &n.p[i])
@@ -18,11 +19,43 @@ func (w rwWorld) step(i int, yield func(string, moveKind, rwWorld)) {
 			do("write", func(n *rwWorld, p *rwProc) { p.pc = rwWant })
 			return
 		}
-		do("look at gate", func(n *rwWorld, p *rwProc) { p.g, p.pc = n.gate, rwCount })
+		if laneToken(w.lanes[me]) == self {
+			do("add to the lane", func(n *rwWorld, p *rwProc) {
+				n.lanes[me] += laneReader
+				if laneIsOpen(n.lanes[me]) {
+					n.in(i, 0)
+					p.cl, p.pc = class(n.gate), rwRead
+				} else {
+					p.back, p.pc = true, rwLaneBack
+				}
+			})
+		}
+		do("pass the lane by", func(n *rwWorld, p *rwProc) { p.g, p.pc = n.gate, rwCount })
+	case rwLook:
+		do("look at gate", func(n *rwWorld, p *rwProc) { p.back, p.g, p.pc = false, n.gate, rwCount })
 	case rwCount:
 		do("count", func(n *rwWorld, p *rwProc) {
-			p.cl = joins(p.g)
-			n.cells[i] = uint64(self)<<32 | n.cells[i]&(1<<32-1) + oneReader(p.cl)
+			p.cl, p.pc = joins(p.g), rwCheck
+			c := &n.cells[w.cell(i)]
+			switch t := cellToken(*c); {
+			case t == self:
+				*c += oneReader(p.cl)
+			case cellReaders(*c) == 0 || w.lifeOf(t) == dead:
+				if t != 0 && w.mut != rwTakesMute {
+					p.pc = rwCountWake
+				}
+				*c = uint64(self)<<32 | oneReader(p.cl)
+			default: // no cell is left
+				p.alone, p.pc = true, rwWant
+				return
+			}
+			if w.mut == rwOpensEarly {
+				n.openLane(me)
+			}
+		})
+	case rwCountWake:
+		do("wake the writer that waits for the one before", func(n *rwWorld, p *rwProc) {
+			n.wakeDrain(w.cell(i))
 			p.pc = rwCheck
 		})
 	case rwCheck:
@@ -40,32 +73,55 @@ func (w rwWorld) step(i int, yield func(string, moveKind, rwWorld)) {
 				p.pc, p.ask, p.passed = rwGate, false, 0
 			}
 		})
-	case rwBackOut, rwLeave:
-		do("leave", func(n *rwWorld, p *rwProc) {
-			n.cells[i] -= oneReader(p.cl)
-			last := cellCount(n.cells[i], p.cl) == 0
-			if p.pc == rwBackOut {
-				p.pc = rwStart
-				if last {
-					p.pc = rwBackWake
-				}
+	case rwBackOut:
+		do("back out", func(n *rwWorld, p *rwProc) {
+			c := &n.cells[w.cell(i)]
+			if cellToken(*c) != self || cellCount(*c, p.cl) == 0 {
+				n.fault = fmt.Sprintf("the count of %d, which backs out, is gone", i)
 				return
 			}
-			p.pc = rwLeaveWake
+			*c -= oneReader(p.cl)
+			p.pc = rwBackWake
+			if cellCount(*c, p.cl) != 0 {
+				p.outside()
+			}
 		})
 	case rwBackWake:
 		do("wake the writer", func(n *rwWorld, p *rwProc) {
 			if n.gate&gateClosed != 0 {
-				n.wakeDrain(i)
+				n.wakeDrain(w.cell(i))
 			}
-			p.pc = rwStart
+			p.outside()
 		})
-	case rwLeaveWake:
-		do("wake the writer", func(n *rwWorld, p *rwProc) {
-			if n.gate&gateClosed != 0 {
-				n.wakeDrain(i)
+	case rwLeave, rwLaneBack, rwLanePut, rwLaneWake, rwSlow, rwUnlane, rwUncell, rwLeaveWake:
+		w.leave(i, do)
+	case rwLaneLook:
+		do("may the lane be open?", func(n *rwWorld, p *rwProc) {
+			p.pc = rwLaneOpen
+			shut := gateClosed | ownerDied
+			if w.mut == rwDirtyLane {
+				shut = gateClosed
 			}
-			p.next()
+			if n.gate&shut != 0 {
+				p.pc = rwRead
+			}
+		})
+	case rwLaneOpen:
+		do("open the lane", func(n *rwWorld, p *rwProc) {
+			n.openLane(me)
+			p.pc = rwLaneAgain
+		})
+	case rwLaneAgain:
+		do("look whether it may stay open", func(n *rwWorld, p *rwProc) {
+			p.pc = rwRead
+			if n.gate&gateClosed != 0 {
+				p.pc = rwLaneShut
+			}
+		})
+	case rwLaneShut:
+		do("shut the lane again", func(n *rwWorld, p *rwProc) {
+			n.shutLane(me)
+			p.pc = rwRead
 		})
 	case rwGate:
 		w.stepAtGate(i, do)
@@ -97,7 +153,7 @@ func (w rwWorld) step(i int, yield func(string, moveKind, rwWorld)) {
 		}
 		if p.cancels > 0 {
 			n.p[i].cancels--
-			n.p[i].pc, n.p[i].rounds = rwLeave, p.rounds
+			n.p[i].pc, n.p[i].quit = rwBackOut, true
 			yield(fmt.Sprintf("%d cancelled", i), step, n)
 		}
 	case rwBury:
@@ -108,6 +164,9 @@ func (w rwWorld) step(i int, yield func(string, moveKind, rwWorld)) {
 			}
 			was := n.gate
 			n.gate = buried(was)
+			if w.mut == rwAloneDirty && was&gateShared != 0 {
+				n.gate |= ownerDied
+			}
 			if w.mut == rwForgetsDirt {
 				n.gate &^= ownerDied
 			}
@@ -134,7 +193,10 @@ func (w rwWorld) step(i int, yield func(string, moveKind, rwWorld)) {
 // in is the moment when a reader is let in.
 func (w *rwWorld) in(i int, g uint32) {
 	p := &w.p[i]
-	p.pc = rwRead
+	p.pc = rwLaneLook
+	if w.laneless {
+		p.pc = rwRead
+	}
 	if got := g&ownerDied != 0; got != w.dirty {
 		w.fault = fmt.Sprintf("reader %d was told died=%v, true is %v", i, got, w.dirty)
 	}
@@ -165,7 +227,7 @@ func (w rwWorld) stepAtGate(i int, do func(string, func(*rwWorld, *rwProc))) {
 	}
 	if w.write == 0 || h == dead {
 		do("take the dead one's place", func(n *rwWorld, p *rwProc) {
-			n.write, p.pc = int8(i+1), rwBury
+			n.write, p.pc = int8(w.of(i)+1), rwBury
 		})
 		if p.ask {
 			return
@@ -175,6 +237,32 @@ func (w rwWorld) stepAtGate(i int, do func(string, func(*rwWorld, *rwProc))) {
 		return // polls
 	}
 	do("look at gate", func(n *rwWorld, p *rwProc) { p.g, p.pc, p.watch = g, rwSign, n.write })
+}
+
+// openLane is the CAS of openLane, of process k.
+func (w *rwWorld) openLane(k int) {
+	v := w.lanes[k]
+	switch {
+	case v == 0:
+		w.lanes[k] = laneOpen | uint64(token(k))
+	case !laneIsOpen(v) && v&^laneOpen < laneHalf:
+		w.lanes[k] = v + laneOpen
+	}
+}
+
+func (w *rwWorld) shutLane(k int) {
+	if v := w.lanes[k]; laneIsOpen(v) {
+		w.lanes[k] = v - laneOpen
+	}
+}
+
+// outside is after a reader has backed out.
+func (p *rwProc) outside() {
+	if p.quit {
+		p.next()
+		return
+	}
+	p.pc = rwLook
 }
 
 func (p *rwProc) next() {
@@ -190,13 +278,17 @@ func (w rwWorld) writer(i int, do func(string, func(*rwWorld, *rwProc)), yield f
 	switch p.pc {
 	case rwWant:
 		if w.write == 0 || w.lifeOf(uint32(w.write)) == dead {
-			do("take the write side", func(n *rwWorld, p *rwProc) { n.write, p.pc = int8(i+1), rwSettle })
+			do("take the write side", func(n *rwWorld, p *rwProc) { n.write, p.pc = int8(w.of(i)+1), rwSettle })
 		}
 	case rwSettle:
 		do("settle", func(n *rwWorld, p *rwProc) {
 			p.pc = rwClose
 			if n.gate&gateClosed != 0 {
+				alone := n.gate&gateShared != 0
 				n.gate = mourned(n.gate)
+				if w.mut == rwAloneDirty && alone {
+					n.gate |= ownerDied
+				}
 				if w.mut == rwForgetsDirt {
 					n.gate &^= ownerDied
 				}
@@ -204,23 +296,38 @@ func (w rwWorld) writer(i int, do func(string, func(*rwWorld, *rwProc)), yield f
 		})
 	case rwClose:
 		do("close", func(n *rwWorld, p *rwProc) {
-			n.gate |= gateClosed
-			p.cl, p.pc, p.ask = class(n.gate), rwDrain, false
+			if w.mut != rwAloneOpen || !p.alone {
+				n.gate |= gateClosed
+			}
+			p.cl, p.pc, p.ask, p.place = class(n.gate), rwShut, false, 0
+		})
+	case rwShut:
+		do("shut a lane", func(n *rwWorld, p *rwProc) {
+			for ; int(p.place) < len(n.lanes); p.place++ { // a shut one in no time
+				if laneIsOpen(n.lanes[p.place]) {
+					n.shutLane(int(p.place))
+					return
+				}
+			}
+			p.pc, p.place = rwDrain, 0
 		})
 	case rwDrain:
 		w.drainStep(i, do)
 	case rwDrainSleep:
 		do("sleep on a cell", func(n *rwWorld, p *rwProc) {
 			p.pc = rwDrain
-			if uint32(n.cells[n.at]) == uint32(p.v) {
-				n.drain, p.pc = int8(i+1), rwDrainAsleep
+			if n.drain != 0 {
+				n.fault = "two writers wait for readers"
+			}
+			if v := n.word(p.place); w.half(p.place, v) == w.half(p.place, p.v) {
+				n.drain, n.at, p.pc = int8(i+1), w.lane(p.place), rwDrainAsleep
 			}
 		})
 	case rwDrainAsleep:
 		n := w
 		n.drain = 0
 		n.p[i].pc, n.p[i].ask = rwDrain, true
-		if w.lifeOf(cellToken(p.v)) != alive {
+		if w.lifeOf(w.tokenAt(p.place, p.v)) != alive {
 			yield(fmt.Sprintf("%d hears of the death", i), step, n)
 		} else {
 			yield(fmt.Sprintf("%d backstop", i), backstop, n)
@@ -232,12 +339,18 @@ func (w rwWorld) writer(i int, do func(string, func(*rwWorld, *rwProc)), yield f
 		}
 	case rwEnter:
 		do("enter", func(n *rwWorld, p *rwProc) {
-			n.gate |= gateWriting
-			p.pc = rwWrite
+			p.place = 0
 			p.told = n.gate&ownerDied != 0
 			if p.told != n.dirty {
 				n.fault = fmt.Sprintf("writer %d was told died=%v, true is %v", i, p.told, n.dirty)
 			}
+			if p.alone {
+				n.gate |= gateShared
+				p.cl, p.pc = class(n.gate), rwRead
+				return
+			}
+			n.gate |= gateWriting
+			p.pc = rwWrite
 			for j := range n.p {
 				if q := &n.p[j]; q.pc >= rwGate && q.pc <= rwAsleep {
 					q.passed++
@@ -274,31 +387,4 @@ func (w *rwWorld) open(p *rwProc, f func(uint32) uint32, noFlip bool) {
 	if was&waited != 0 {
 		p.pc = rwOpenWake
 	}
-}
-
-// drainStep looks at the cells in turn; p.passed is the place.
-func (w rwWorld) drainStep(i int, do func(string, func(*rwWorld, *rwProc))) {
-	p := w.p[i]
-	k := int(p.passed)
-	if k == len(w.cells) {
-		do("drained", func(n *rwWorld, p *rwProc) { p.pc, p.passed = rwEnter, 0 })
-		return
-	}
-	v := w.cells[k]
-	busy := cellCount(v, p.cl)
-	if w.mut == rwWaitsForAll {
-		busy = cellReaders(v)
-	}
-	if busy == 0 {
-		do("next cell", func(n *rwWorld, p *rwProc) { p.passed, p.ask = p.passed+1, false })
-		return
-	}
-	h := w.lifeOf(cellToken(v))
-	if h == dead || h == dying && w.mut == rwDrainsDying {
-		do("clear cell", func(n *rwWorld, p *rwProc) { n.cells[k] = 0 })
-	}
-	if (h == dead || h == dying) && p.ask {
-		return // polls
-	}
-	do("look at cell", func(n *rwWorld, p *rwProc) { p.v, n.at, p.pc = v, int8(k), rwDrainSleep })
 }

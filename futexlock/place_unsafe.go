@@ -7,12 +7,12 @@ import (
 	"shmkit/shm"
 )
 
-// homeCell is &rw.cells[home(self)].v, in two steps from the token instead of
+// homeLane is &rw.cells[home(self)].lane, in two steps from the token instead of
 // five: the fast path waits for it.
-func (rw *RWMutex) homeCell(self uint32) *atomic.Uint64 {
+func (rw *RWMutex) homeLane(self uint32) *atomic.Uint64 {
 	const size = unsafe.Sizeof(readerCell{})
 	off := uintptr(self>>(slotShift-6)) % (ReaderCells * size) / size * size
-	return (*atomic.Uint64)(unsafe.Add(unsafe.Pointer(&rw.cells), off))
+	return (*atomic.Uint64)(unsafe.Add(unsafe.Pointer(&rw.cells), off+unsafe.Offsetof(readerCell{}.lane)))
 }
 
 // each calls f with every T of a group of locks that shm found in s. The group
@@ -33,6 +33,11 @@ func each[T any](s *shm.Segment, off, stride, count uint64, f func(p *T)) {
 // low is the half of a word that the kernel compares: its lower 32 bits.
 func low(w *atomic.Uint64) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(w), lowHalf))
+}
+
+// high is the other half.
+func high(w *atomic.Uint64) *atomic.Uint32 {
+	return (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(w), 4-lowHalf))
 }
 
 // lowHalf is the offset of the lower 32 bits within a uint64.

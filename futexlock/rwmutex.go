@@ -32,7 +32,8 @@ const ReaderCells = 32
 // every later Lock.
 //
 // The words: LAYOUT.md. Readers of different processes write different cache
-// lines and only read the gate, so that they scale; the idea is that of
+// lines, so that they scale, and do not even read what they share until a writer
+// comes; the idea is that of
 // distributed (BRAVO, brlock) readers with the phases of Brandenburg and
 // Anderson's phase-fair locks. An RWMutex takes 2,176 bytes.
 type RWMutex struct {
@@ -48,9 +49,10 @@ type RWMutex struct {
 
 // readerCell has a cache line of its own.
 type readerCell struct {
-	_ structs.HostLayout
-	v atomic.Uint64
-	_ [56]byte
+	_    structs.HostLayout
+	v    atomic.Uint64
+	lane atomic.Uint64 // see rwlane.go
+	_    [48]byte
 }
 
 // RLock locks rw for reading, waiting while a writer holds it or waits for it.
@@ -58,17 +60,15 @@ type readerCell struct {
 // inside and no writer has called Consistent since. It returns nothing else.
 func (rw *RWMutex) RLock() error {
 	self := uint32(shm.SelfAt(&rw.gate))
-	c := rw.homeCell(self)
-	g, v := rw.gate.Load(), c.Load()
-	if g&(gateClosed|ownerDied) == 0 && cellToken(v) == self && self != 0 &&
-		!fullCell(v) && c.CompareAndSwap(v, v+oneReader(class(g))) {
-		// A writer that closes the gate from here on finds us in our cell.
-		// Pairs with the CAS in writeLock.
-		if (rw.gate.Load()^g)&(gateShape|ownerDied) == 0 {
+	c := rw.homeLane(self)
+	if v := c.Load(); laneToken(v) == self && laneIsOpen(v) && self != 0 {
+		// A writer that shuts the lane from here on waits for us. Pairs with the
+		// CAS in shutLane.
+		if laneIsOpen(c.Add(laneReader)) {
 			shm.RaceAcquire(&rw.gate)
 			return nil
 		}
-		rw.unread(c, self, class(g))
+		rw.backFromLane(c)
 	}
 	return mustLock("RWMutex.RLock", rw.rlockSlow(context.Background(), "RWMutex.RLock"))
 }
@@ -111,17 +111,13 @@ func (rw *RWMutex) rlockSlow(ctx context.Context, op string) error {
 func (rw *RWMutex) RUnlock() {
 	shm.RaceRelease(&rw.write)
 	self := uint32(shm.SelfAt(&rw.gate))
-	c := rw.homeCell(self)
-	// The class of those inside does not change before we have left.
-	g, v := rw.gate.Load(), c.Load()
-	cl := class(g)
-	if cellToken(v) != self || self == 0 || cellCount(v, cl) == 0 || g&gateShared != 0 || !c.CompareAndSwap(v, v-oneReader(cl)) {
-		rw.runlockSlow()
-		return
+	c := rw.homeLane(self)
+	if v := c.Load(); laneToken(v) == self && laneIsOpen(v-laneReader) && self != 0 {
+		if n := c.Add(^(laneReader - 1)); laneIsOpen(n) || rw.leftLane(c, n) {
+			return
+		}
 	}
-	if cellCount(v, cl) == 1 && rw.gate.Load()&gateClosed != 0 { // pairs with the CAS in writeLock
-		rw.drained(c)
-	}
+	rw.runlockSlow()
 }
 
 // Lock locks rw for writing, waiting as long as a writer or readers hold it.

@@ -6,7 +6,7 @@ import (
 	"shmkit/shm"
 )
 
-// sweep clears the cell of the dead reader, and opens the gate of the dead
+// sweep clears the cell and the lane of the dead reader, and opens the gate of the dead
 // writer.
 func (rw *RWMutex) sweep(s *shm.Segment, dead uint32) {
 	for i := range rw.cells {
@@ -14,6 +14,12 @@ func (rw *RWMutex) sweep(s *shm.Segment, dead uint32) {
 		for v := c.Load(); cellToken(v) == dead; v = c.Load() {
 			if c.CompareAndSwap(v, 0) {
 				shm.Wake(low(c), 1)
+			}
+		}
+		c = &rw.cells[i].lane
+		for v := c.Load(); laneToken(v) == dead; v = c.Load() {
+			if c.CompareAndSwap(v, 0) {
+				shm.Wake(high(c), 1)
 			}
 		}
 	}
@@ -47,6 +53,13 @@ func (rw *RWMutex) check(s *shm.Segment) string {
 		if wrong := checkHolder(s, cellToken(v)); wrong != "" {
 			return fmt.Sprintf("cell %d: %s", i, wrong)
 		}
+		l := rw.cells[i].lane.Load()
+		if wrong := checkHolder(s, laneToken(l)); wrong != "" {
+			return fmt.Sprintf("lane %d: %s", i, wrong)
+		}
+		if g&gateWriting != 0 && laneIsOpen(l) {
+			return fmt.Sprintf("lane %d (%#x) is open with a writer inside", i, l)
+		}
 	}
 	return ""
 }
@@ -57,7 +70,7 @@ func (rw *RWMutex) State() string {
 	g, w := rw.gate.Load(), rw.write.Load()
 	readers, processes := uint32(0), 0
 	for i := range rw.cells {
-		if n := cellCount(rw.cells[i].v.Load(), class(g)); n > 0 {
+		if n := cellCount(rw.cells[i].v.Load(), class(g)) + laneReaders(rw.cells[i].lane.Load()); n > 0 {
 			readers += n
 			processes++
 		}

@@ -16,6 +16,8 @@ import (
 //	reader, before its cell's CAS        nothing
 //	reader, after it                     a count in its cell        a writer clears the cell of a dead process
 //	reader, left, wake not sent          a writer asleep            it sleeps on this process's death too
+//	reader, took another's cell,         a writer asleep            the sweep of this process clears the cell, and
+//	wake not sent                                                   wakes
 //	writer, gate not closed              the write side held        the next takes over, nobody is told
 //	writer, gate closed, not inside      the gate closed            the next writer goes on from there; a reader
 //	                                                                or the sweep opens it again; nobody is told
@@ -32,6 +34,7 @@ var _ = fault.Declare(
 	"futexlock.rwmutex.counted", "futexlock.rwmutex.left", "futexlock.rwmutex.waited",
 	"futexlock.rwmutex.held", "futexlock.rwmutex.closed", "futexlock.rwmutex.writing",
 	"futexlock.rwmutex.opened", "futexlock.rwmutex.woke", "futexlock.rwmutex.mourned",
+	"futexlock.rwmutex.succeeded",
 )
 
 // doneContext makes a lock function try once.
@@ -112,8 +115,9 @@ func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, stay *shm.St
 	if fault.Enabled {
 		fault.Point("futexlock.rwmutex.held")
 	}
-	// From here on newcomers wait. Pairs with the second load of the gate in
-	// RLock and enter: either they see it closed, or we see their count.
+	// From here on newcomers wait, but in lanes that are still open. Pairs with the
+	// second load of the gate in readLock: either they see it closed, or we see
+	// their count.
 	_, g := rw.changeGate(func(g uint32) uint32 { return g | gateClosed })
 	if fault.Enabled {
 		fault.Point("futexlock.rwmutex.closed")
@@ -133,42 +137,56 @@ func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, stay *shm.St
 	return unlessClosed(seg, stay, g&ownerDied != 0)
 }
 
-// drain waits until no cell has readers of class cl.
+// drain waits until no reader is inside: in a cell, counted in class cl, or in a
+// lane. Cells first, see rwlane.go.
 func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, stay *shm.Stay, cl uint32) error {
+	rw.shutLanes()
 	// The Or in enter pairs with this load.
 	for used := rw.used.Load(); used != 0; used &= used - 1 {
 		c := &rw.cells[bits.TrailingZeros32(used)].v
-		w := watchFor(ctx, seg, stay, low(c))
-		for spins := 0; ; {
-			v := c.Load() // pairs with the CAS in RUnlock
-			if cellCount(v, cl) == 0 {
-				break
-			}
-			t := shm.Token(cellToken(v))
-			if w.gone(t) {
-				c.CompareAndSwap(v, 0)
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := stay.Enter(seg, &rw.write); err != nil {
-				return err
-			}
-			if spins < spinRounds && shm.CanSpin() {
-				shm.Pause(2 << spins)
-				spins++
-				continue
-			}
-			if w.pause(ctx, t) {
-				continue
-			}
-			if _, err := w.sleep(ctx, low(c), uint32(v), t); err != nil {
-				return err
-			}
+		err := rw.drainWord(ctx, seg, stay, c, low(c), func(v uint64) (busy bool, token, half uint32) {
+			return cellCount(v, cl) != 0, cellToken(v), uint32(v)
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	return rw.drainLanes(ctx, seg, stay)
+}
+
+// drainWord waits until c is not busy; word is the half of c that it sleeps on.
+func (rw *RWMutex) drainWord(ctx context.Context, seg *shm.Segment, stay *shm.Stay, c *atomic.Uint64, word *atomic.Uint32,
+	look func(v uint64) (busy bool, token, half uint32)) error {
+	w := watchFor(ctx, seg, stay, word)
+	for spins := 0; ; {
+		v := c.Load() // pairs with the changes in RUnlock
+		busy, token, half := look(v)
+		if !busy {
+			return nil
+		}
+		t := shm.Token(token)
+		if w.gone(t) {
+			c.CompareAndSwap(v, 0)
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := stay.Enter(seg, &rw.write); err != nil {
+			return err
+		}
+		if spins < spinRounds && shm.CanSpin() {
+			shm.Pause(2 << spins)
+			spins++
+			continue
+		}
+		if w.pause(ctx, t) {
+			continue
+		}
+		if _, err := w.sleep(ctx, word, half, t); err != nil {
+			return err
+		}
+	}
 }
 
 // drained wakes the writer that may wait for cell c.
@@ -215,6 +233,7 @@ func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, stay *shm.Sta
 			continue
 		}
 		if now&gateClosed == 0 {
+			rw.openLane(seg, self)
 			return unlessClosed(seg, stay, now&ownerDied != 0)
 		}
 		if err := stay.Enter(seg, &rw.write); err != nil {
@@ -222,6 +241,7 @@ func (rw *RWMutex) readLock(ctx context.Context, seg *shm.Segment, stay *shm.Sta
 		}
 		in, died, err := rw.waitAtGate(ctx, seg, stay, self, cl)
 		if in {
+			rw.openLane(seg, self)
 			return unlessClosed(seg, stay, died)
 		}
 		rw.unread(c, self, cl)
@@ -308,31 +328,51 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 					rw.used.Or(1 << i)
 					n = uint64(self)<<32 | oneReader(cl)
 				}
-				if c.CompareAndSwap(v, n) {
-					return c
+				if !c.CompareAndSwap(v, n) {
+					continue
 				}
+				if t := cellToken(v); t != self && t != 0 {
+					// A writer may wait for the one before, who died, or was
+					// killed between leaving and the wake; its sweep finds
+					// nothing here any more.
+					if fault.Enabled {
+						fault.Point("futexlock.rwmutex.succeeded")
+					}
+					shm.Wake(low(c), 1)
+				}
+				return c
 			}
 		}
 	}
 	return nil
 }
 
-// runlockSlow is RUnlock of a reader that is not in its home cell, or shares it
-// with other goroutines.
+// runlockSlow is RUnlock of a reader that cannot leave by an open lane.
 func (rw *RWMutex) runlockSlow() {
 	seg, self := attached("RWMutex.RUnlock", shm.Find(rw))
-	g := rw.gate.Load()
-	// Whoever reads alone is the only one inside. What a cell of ours counts
-	// then are others of this process, about to see that the gate is shut: they
-	// need their counts to go back by.
-	if g&gateShared != 0 && holderOf(rw.write.Load()) == self {
-		rw.openGate(left)
-		rw.releaseWrite(self)
-		return
-	}
-	for i := range rw.cells {
-		if rw.unread(&rw.cells[i].v, self, class(g)) {
+	for {
+		g, lane := rw.gate.Load(), rw.homeLane(self).Load()
+		// Whoever reads alone is the only one inside. What a cell of ours counts
+		// then are others of this process, about to see that the gate is shut: they
+		// need their counts to go back by.
+		if g&gateShared != 0 && holderOf(rw.write.Load()) == self {
+			rw.openGate(left)
+			rw.releaseWrite(self)
 			return
+		}
+		if rw.unlane(self) {
+			return
+		}
+		// The class of those inside does not change before we have left.
+		for i := range rw.cells {
+			if rw.unread(&rw.cells[i].v, self, class(g)) {
+				return
+			}
+		}
+		// Another goroutine may have left by the cell and put back what it took out
+		// of the lane, between our looks. Then a writer may have gone by, too.
+		if rw.homeLane(self).Load() == lane && class(rw.gate.Load()) == class(g) {
+			break
 		}
 	}
 	notHeld("RUnlock", "RWMutex", seg, 0)

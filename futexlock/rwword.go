@@ -3,7 +3,8 @@ package futexlock
 // An RWMutex has three kinds of words. The write side is a lock word
 // (lockword.go). The gate says whether readers may come in, and which of two
 // counts the readers that are inside are in. Cells, one for each process that
-// reads, hold the two counts.
+// reads, hold the two counts; beside each lies a lane (rwlane.go), the short way in
+// while no writer comes.
 //
 // Gate:
 //
