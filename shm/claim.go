@@ -9,7 +9,7 @@ import (
 	"shmkit/shm/internal/sys"
 )
 
-var _ = fault.Declare("shm.attach.byte", "shm.attach.locked", "shm.attach.claimed")
+var _ = fault.Declare("shm.attach.opened", "shm.attach.byte", "shm.attach.locked", "shm.attach.claimed")
 
 // slotSpread is how many slots a segment uses in turn although fewer would do. A
 // token that somebody has kept for a long time becomes another process's after

@@ -73,6 +73,24 @@ func attach(f *os.File, path string, want expectation, o *options) (*core, error
 	return c, err
 }
 
+// attachKeeping is attach for a file that may have a name, by which it was not
+// opened. While it attaches nobody takes the name for unused and removes it. If
+// somebody is just removing it we do not wait: the segment is what we were sent,
+// and has no name then, as if we had come a moment later.
+func attachKeeping(f *os.File, path string, want expectation, o *options) (*core, error) {
+	guard, err := sys.Reopen(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	defer guard.Close() // releases the byte
+	if _, err := sys.TryLockByte(guard, createByte, true); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return attach(f, path, want, o)
+}
+
 func attachLocked(f *os.File, path string, want expectation, o *options) (_ *core, fresh bool, _ error) {
 	node, err := sys.Inode(f)
 	if err != nil {
@@ -88,6 +106,9 @@ func attachLocked(f *os.File, path string, want expectation, o *options) (_ *cor
 	c := &core{name: path, inode: at, refs: 1, closed: make(chan struct{})}
 	if err := c.open(f, node, want, o); err != nil {
 		return nil, false, err
+	}
+	if fault.Enabled {
+		fault.Point("shm.attach.opened")
 	}
 	registry.mu.Lock()
 	defer registry.mu.Unlock()

@@ -168,7 +168,8 @@ func removeStale(path string, kept bool) (bool, error) {
 	if err != nil || !kept && h.flags&flagKeep != 0 {
 		return false, err // not ours to remove
 	}
-	// Who attaches holds this byte shared until it is a participant.
+	// Who attaches holds this byte shared until it is a participant, or has come
+	// when we had it, see attachKeeping.
 	ok, err := sys.TryLockByte(f, createByte, false)
 	if err != nil || !ok {
 		return false, err
@@ -192,8 +193,8 @@ func removeStale(path string, kept bool) (bool, error) {
 	if fault.Enabled {
 		fault.Point("shm.create.unlink")
 	}
-	// The name leads to f, nobody is attached to it and nobody can attach
-	// while we hold the byte: what we remove is what we looked at.
+	// The name leads to f, nobody is attached to it and nobody who opens the name
+	// can attach while we hold the byte: what we remove is what we looked at.
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}

@@ -271,6 +271,10 @@ func (r ref) attachTo(f *os.File, want expectation, o *options) (_ *core, met bo
 		f.Close()
 		return nil, false, err
 	}
-	c, err := attach(f, path, want, o)
+	if path == "" { // a memfd
+		c, err := attach(f, path, want, o)
+		return c, true, err
+	}
+	c, err := attachKeeping(f, path, want, o)
 	return c, true, err
 }

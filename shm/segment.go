@@ -78,7 +78,7 @@ func FromFile(f *os.File, opts ...Option) (*Segment, error) {
 	if err != nil {
 		return nil, wrap("from file", f.Name(), err)
 	}
-	c, err := attach(dup, "", o.expectation(), o)
+	c, err := attachKeeping(dup, "", o.expectation(), o)
 	return segmentOf(c, wrap("from file", f.Name(), err))
 }
 
