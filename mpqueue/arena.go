@@ -226,6 +226,7 @@ func (q *core) allocIn(class uint64) (blockID, bool) {
 			// another class: look again.
 			if cw := q.chunk[ci].Load(); chunkState(cw) != cSlab || chunkClass(cw) != class {
 				q.freeBlock(h)
+				q.roomier() // it may have been in another's way
 				break
 			}
 			if fault.Enabled {
@@ -260,6 +261,7 @@ func (q *core) allocRun(n uint64) (blockID, error) {
 			}
 			if q.chunk[ci].Load() != w {
 				q.freeBlock(h)
+				q.roomier()
 				continue
 			}
 			if fault.Enabled {

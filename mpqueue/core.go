@@ -49,6 +49,7 @@ func newCore(s *shm.Segment, g geometry) *core {
 	q.tail.Store(q.control.tail.Load())
 	q.head.Store(q.control.head.Load())
 	q.gone.Store(g.first)
+	q.limit.Store(g.first) // nobody has looked yet
 	if q.seg.Self() != 0 { // not attached: who only looks has no cells
 		q.leaseCell = q.cell(cellLeases)
 	}

@@ -321,3 +321,38 @@ func TestLiveWordSaysDying(t *testing.T) {
 		t.Error(b, err)
 	}
 }
+
+// A process claims a block by what it knew of the chunk, finds that the chunk has been
+// put to another use, and gives the block back: who needs it is woken.
+func TestOutdatedClaimGivesBack(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	soonest(t, "Put, when the block is given back", func() time.Duration {
+		q := newQueue[[]byte](t, 200, mpqueue.WithMaxBytes(2*chunk))
+		for range 129 { // the last one is in the second chunk, and keeps that as it is
+			mustPut(t, q, 200)
+		}
+		for range 128 {
+			if _, err := q.TryGet(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := roomTaker.Start(t, roomArgs{Queue: q, Size: 200, Does: "put"},
+			procstest.StopAt("mpqueue.alloc.found", 1), procstest.StopAt("mpqueue.alloc.unchecked", 1))
+		p.WaitStopped()
+		mustPut(t, q, 4000) // the first chunk has 16 blocks of 4096 bytes now
+		p.Cont()
+		p.WaitStopped()
+		for range 14 {
+			mustPut(t, q, 4000)
+		}
+		if err := q.TryPut(text(4000)); err != mpqueue.ErrFull {
+			t.Fatal(err)
+		}
+		blocked := blockedPut(q, 4000)
+		procstest.WaitBlocked(t, 0, 1)
+		begin := time.Now()
+		p.Cont()
+		ends(t, "Put", blocked)
+		return time.Since(begin)
+	})
+}
