@@ -50,10 +50,12 @@ func (s *Slot[T]) reserveSize(ctx context.Context, q *Queue[T], n int) (*Slot[T]
 
 func (s *Slot[T]) reserve(ctx context.Context, q *Queue[T], n int) (*Slot[T], error) {
 	r := reserver{q: q.q, n: n}
-	if _, o, err := r.try(); o != claimed || err != nil {
-		if r, err = q.q.awaitRoom(ctx, n); err != nil {
-			return nil, err
-		}
+	_, o, err := r.try()
+	if err == nil && o != claimed {
+		r, err = q.q.awaitRoom(ctx, n)
+	}
+	if err != nil {
+		return nil, err
 	}
 	*s = Slot[T]{q: q, ctx: ctx, id: r.id, data: r.data[:n], held: true}
 	return s, nil
@@ -117,6 +119,10 @@ func (r *reserver) try() (uint64, outcome, error) {
 	if err == nil {
 		if r.data, err = q.room(r.id); err == nil && len(r.data) < r.n {
 			err = corrupt("the room of block", uint64(r.id), uint64(len(r.data)))
+		}
+		if err != nil {
+			q.freeBlock(q.block(r.id))
+			q.freedBlock(r.id)
 		}
 	}
 	if err != nil {

@@ -184,6 +184,11 @@ var roomTaker = procstest.Role("mpqueue-room", func(ctx context.Context, a roomA
 			return errors.New("a damaged chunk word is no error")
 		}
 		err = a.Queue.Put(ctx, nil)
+	case "reserve and fail":
+		if _, err = a.Queue.ReserveSize(ctx, a.Size); !errors.Is(err, mpqueue.ErrCorrupt) {
+			return errors.New("a damaged chunk word is no error")
+		}
+		err = a.Queue.Put(ctx, nil)
 	}
 	if err == nil {
 		<-ctx.Done()
@@ -271,21 +276,27 @@ func TestNoLeaseBlockToSpare(t *testing.T) {
 	})
 }
 
-// A Put that fails after it has taken a block gives the block back.
-func TestPutGivesItsBlockBack(t *testing.T) {
+// A Put, or a reservation, that fails after it has taken a block gives the block back.
+func TestBlockGivenBack(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
-	q := newQueue[[]byte](t, 4, mpqueue.WithMaxBytes(chunk))
-	p := roomTaker.Start(t, roomArgs{Queue: q, Size: 5000, Does: "put and fail"}, procstest.StopAt("mpqueue.alloc.claimed", 1))
-	p.WaitStopped()
-	right := mpqueue.SpoilChunk(q, 0)
-	p.Cont()
-	if _, err := q.Get(background); err != nil {
-		t.Fatal(err)
-	}
-	right()
-	mustPut(t, q, chunk) // all of the arena
-	if _, err := q.TryGet(); err != nil {
-		t.Fatal(err)
+	for _, does := range []string{"put and fail", "reserve and fail"} {
+		t.Run(does, func(t *testing.T) {
+			q := newQueue[[]byte](t, 4, mpqueue.WithMaxBytes(chunk))
+			p := roomTaker.Start(t, roomArgs{Queue: q, Size: 5000, Does: does}, procstest.StopAt("mpqueue.alloc.claimed", 1))
+			p.WaitStopped()
+			right := mpqueue.SpoilChunk(q, 0)
+			p.Cont()
+			if _, err := q.Get(background); err != nil {
+				t.Fatal(err)
+			}
+			right()
+			if err := q.TryPut(text(chunk)); err != nil { // all of the arena
+				t.Fatal(err)
+			}
+			if _, err := q.TryGet(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

@@ -341,7 +341,7 @@ func (c *chamber) finish(part, others []*worker) error {
 			if err == nil {
 				break
 			}
-			if waits && time.Since(begin) > c.patience {
+			if (waits || c.plant != "") && time.Since(begin) > c.patience {
 				return fmt.Errorf("%s hangs: %d messages delivered, %+v", w.Name(), c.led.Value().received.Load(), c.q.Stats())
 			}
 			for _, o := range append([]*worker{w}, others...) {
