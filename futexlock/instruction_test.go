@@ -29,6 +29,8 @@ type cut struct {
 	before  func(t *table)
 	partner func(ctx context.Context, t *table, ready func()) error
 	op      func(ctx context.Context, t *table)
+	// closes, in the place of op, says that the role closes the table.
+	closes bool
 	// after is what the survivors do when the role is dead and the partner
 	// has ended.
 	after func(ctx context.Context, t *table) error
@@ -50,7 +52,13 @@ var stepper = procstest.Role("stepper", func(ctx context.Context, j job) error {
 	for t.Step[readyAt].Load() == 0 {
 		time.Sleep(50 * time.Microsecond)
 	}
-	procstest.Step(func() { c.op(ctx, t) })
+	procstest.Step(func() {
+		if c.closes {
+			j.Table.Close()
+			return
+		}
+		c.op(ctx, t)
+	})
 	return nil
 })
 
@@ -244,6 +252,7 @@ func init() {
 			op: func(ctx context.Context, t *table) { t.RW.TryRLock() }},
 		{name: "RWMutex.TryLock", partner: atOnce, after: rwPair,
 			op: func(ctx context.Context, t *table) { t.RW.TryLock() }},
+		closeCut,
 		{name: "WaitGroup.Take", partner: func(ctx context.Context, t *table, ready func()) error {
 			t.Group.Add(2)
 			ready()
@@ -298,6 +307,10 @@ func TestEveryInstruction(t *testing.T) {
 			case allOfThem():
 				patience = 5 * time.Hour
 				t.Setenv("SHMKIT_STEPS", "all")
+			case c.closes && testing.Short():
+				t.Skip("30,000 instructions long: seconds for each cut")
+			case c.closes:
+				t.Setenv("SHMKIT_STEPS", "1")
 			case c.sleeps && testing.Short():
 				t.Setenv("SHMKIT_STEPS", "2")
 			case c.sleeps, testing.Short():

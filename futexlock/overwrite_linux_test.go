@@ -100,6 +100,9 @@ func TestOverwrittenBytes(t *testing.T) {
 	tab := o.Value()
 	bytes := o.Segment().Data()
 	end, _ := shm.Offset(o.Segment(), &tab.Pair) // the locks come first
+	seg := o.Segment()
+	heads := []int{headOf(seg, &tab.Mu), headOf(seg, &tab.Rec), headOf(seg, &tab.RW), headOf(seg, &tab.Sem), headOf(seg, &tab.Cond),
+		headOf(seg, &tab.Event), headOf(seg, &tab.Bar), headOf(seg, &tab.Once), headOf(seg, &tab.Group)}
 	panics, late := 0, time.Duration(0)
 	for round := range rounds {
 		clear(bytes)
@@ -108,10 +111,9 @@ func TestOverwrittenBytes(t *testing.T) {
 		var did []string
 		// The words that matter are few among cells: half of the damage is there.
 		spoil := func() {
-			words := []any{&tab.Mu, &tab.Rec, &tab.RW, &tab.Sem, &tab.Cond, &tab.Event, &tab.Bar, &tab.Once, &tab.Group}
 			at := rnd.IntN(end)
 			if rnd.IntN(2) == 0 {
-				at = headOf(o.Segment(), words[rnd.IntN(len(words))]) + rnd.IntN(16)
+				at = heads[rnd.IntN(len(heads))] + rnd.IntN(16)
 			}
 			old := bytes[at]
 			switch rnd.IntN(3) {
@@ -172,26 +174,7 @@ func TestOverwrittenBytes(t *testing.T) {
 }
 
 // headOf is where the lock p of the table lies.
-func headOf(seg *shm.Segment, p any) (off int) {
-	switch p := p.(type) {
-	case *futexlock.Mutex:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.RecursiveMutex:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.RWMutex:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.Semaphore:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.Cond:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.Event:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.Barrier:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.Once:
-		off, _ = shm.Offset(seg, p)
-	case *futexlock.WaitGroup:
-		off, _ = shm.Offset(seg, p)
-	}
+func headOf[T any](seg *shm.Segment, p *T) int {
+	off, _ := shm.Offset(seg, p)
 	return off
 }

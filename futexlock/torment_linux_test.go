@@ -202,17 +202,18 @@ func insideCond(ctx context.Context, r *rack, m *guarded[futexlock.Mutex], told 
 // usePermit notes that this goroutine has a permit. If every place is taken by
 // a living process there is one permit too many.
 func usePermit(r *rack, pause func()) error {
+	me := identity()
 	for try := 0; ; try++ {
 		for i := range r.In {
 			was := r.In[i].Load()
-			if was != 0 && alive(int(was)) {
+			if was != 0 && lives(r, was) {
 				continue
 			}
-			if !r.In[i].CompareAndSwap(was, pid()) {
+			if !r.In[i].CompareAndSwap(was, me) {
 				continue
 			}
 			pause()
-			if !r.In[i].CompareAndSwap(pid(), 0) {
+			if !r.In[i].CompareAndSwap(me, 0) {
 				return fmt.Errorf("the place of a permit was taken while it was held")
 			}
 			return nil

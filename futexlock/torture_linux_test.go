@@ -1,12 +1,11 @@
 package futexlock_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -45,10 +44,12 @@ type rack struct {
 	Ran   [onceCount]atomic.Int64
 	Group futexlock.WaitGroup
 
-	Life [victims]atomic.Int64 // rises with everything that a process finishes
-	Stop atomic.Uint32
-	Told atomic.Int64 // deaths of holders that were told
-	Dead atomic.Int64 // holders that died inside, by what they left behind
+	Life   [victims]atomic.Int64 // rises with everything that a process finishes
+	Lives  [victims]atomic.Int64 // who is attached, see identity; 0 while it closes
+	Closed atomic.Int64          // how often a victim has closed the rack
+	Stop   atomic.Uint32
+	Told   atomic.Int64 // deaths of holders that were told
+	Dead   atomic.Int64 // holders that died inside, by what they left behind
 }
 
 // guarded is a lock with what it protects: a pair, and who is inside.
@@ -61,7 +62,8 @@ type guarded[L any] struct {
 // section is what a holder does. It reports whether the lock had to say that a
 // holder died: somebody is still noted inside.
 func (g *guarded[L]) section(r *rack, told bool, rest func()) error {
-	was := g.Inside.Swap(pid())
+	me := identity()
+	was := g.Inside.Swap(me)
 	if was != 0 {
 		r.Dead.Add(1)
 		if !told {
@@ -75,7 +77,7 @@ func (g *guarded[L]) section(r *rack, told bool, rest func()) error {
 		return err
 	}
 	rest()
-	if now := g.Inside.Swap(0); now != pid() {
+	if now := g.Inside.Swap(0); now != me {
 		return fmt.Errorf("process %d came in while we were inside", now)
 	}
 	return nil
@@ -86,36 +88,6 @@ func held(err error) (held, told bool) {
 	told = errors.Is(err, futexlock.ErrOwnerDied)
 	return err == nil || told, told
 }
-
-// agony is the argument of a victim.
-type agony struct {
-	Rack *shm.Object[rack]
-	I    int
-	Seed int64
-}
-
-// victim does everything at random until it is killed.
-var victim = procstest.Role("victim", func(ctx context.Context, a agony) error {
-	r := a.Rack.Value()
-	rnd := rand.New(rand.NewPCG(uint64(a.Seed), uint64(os.Getpid())))
-	errs := make(chan error, 2)
-	for g := range 2 { // two goroutines of one process compete too
-		go func(rnd *rand.Rand) {
-			for r.Stop.Load() == 0 {
-				if err := torment(ctx, r, rnd, a.I); err != nil {
-					errs <- err
-					return
-				}
-				r.Life[a.I].Add(1)
-			}
-			errs <- nil
-		}(rand.New(rand.NewPCG(rnd.Uint64(), uint64(g))))
-	}
-	if err := <-errs; err != nil {
-		return err
-	}
-	return <-errs
-})
 
 // The oracles of the torture see what they are there for.
 func TestTortureOracles(t *testing.T) {
@@ -169,18 +141,20 @@ func TestTorture(t *testing.T) {
 	procstest.Watchdog(t, 30*time.Second+time.Duration(*tortureFlag)*200*time.Millisecond)
 	seed := procstest.Seed(t)
 	rnd := rand.New(rand.NewPCG(uint64(seed), 1))
-	o, err := shm.New[rack](shm.WithOwnSegment())
+	name := fmt.Sprintf("rack-%d-%d", pid(), seed)
+	o, err := shm.Create[rack](name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer o.Close()
+	defer shm.Remove(name)
 	r := o.Value()
 	r.Sem.Init(permits, permits)
 	r.Crowd.Init(crowdMax, crowdMax)
 	r.Bar.Init(ringers)
 	var points []string
 	for _, name := range fault.Names() {
-		if len(name) > 10 && name[:10] == "futexlock." {
+		if strings.HasPrefix(name, "futexlock.") || strings.HasPrefix(name, "shm.detach.") {
 			points = append(points, name)
 		}
 	}
@@ -189,7 +163,7 @@ func TestTorture(t *testing.T) {
 		if rnd.IntN(2) == 0 {
 			opts = append(opts, procstest.KillAt(points[rnd.IntN(len(points))], 1+rnd.IntN(20)))
 		}
-		return victim.Start(t, agony{o, i, seed}, opts...)
+		return victim.Start(t, agony{Name: name, I: i, Seed: seed, Closes: i%2 == 1}, opts...)
 	}
 	var ps [victims]*procstest.Proc
 	var seen [victims]int64
@@ -240,8 +214,11 @@ func TestTorture(t *testing.T) {
 		}
 	}
 	shm.SweepDead(0)
-	t.Logf("%d killed (%d of them at named points) in %v; %d operations; %d holders died inside, %d told; longest standstill %v",
-		killed, atPoints, time.Since(began).Round(time.Millisecond), total(r), r.Dead.Load(), r.Told.Load(), longest)
+	t.Logf("%d killed (%d of them at named points) in %v; %d operations; %d closed under their goroutines; %d holders died inside, %d told; longest standstill %v",
+		killed, atPoints, time.Since(began).Round(time.Millisecond), total(r), r.Closed.Load(), r.Dead.Load(), r.Told.Load(), longest)
+	if r.Closed.Load() == 0 {
+		t.Error("no victim closed the rack")
+	}
 	residue(t, o, r)
 }
 
