@@ -27,6 +27,12 @@ import (
 // that reuses a block raises the generation and then looks at the bits. One of
 // the two sees the other. So a handle that was kept too long finds its object
 // gone, never another one in its place.
+//
+// An object has an even generation. When nobody seems to hold it any more the
+// owner marks it as abandoned, which makes it odd. Somebody may have opened it in
+// that moment, and have sent handles: so a newcomer to a block that is marked looks
+// for another holder. If there is one the object is what it was, since nobody takes
+// a block that has a bit; the mark then stays and means nothing.
 type arena struct {
 	core   *core
 	size   uint32 // of a block in bytes
@@ -136,8 +142,7 @@ func (a *arena) open(b, gen uint32, want expectation) error {
 			fault.Point("shm.arena.opening")
 		}
 	}
-	// After our bit: pairs with take, which raises gen and then looks at bits.
-	if d.gen.Load() != gen {
+	if !a.lives(b, gen, mine) {
 		if !mine {
 			w.And(^m)
 		}
@@ -164,6 +169,32 @@ func (a *arena) open(b, gen uint32, want expectation) error {
 	}
 	h.handles.Add(1)
 	return nil
+}
+
+// lives reports whether block b still is the object of generation gen. mine: this
+// process held it before, else it has just set its bit.
+func (a *arena) lives(b, gen uint32, mine bool) bool {
+	// After our bit: pairs with take, which raises gen and then looks at bits.
+	now := a.descs[b].gen.Load()
+	switch {
+	case gen&abandoned != 0: // no handle has that
+		return false
+	case now == gen:
+		return true
+	}
+	// Two who come too late may take each other for a holder. They then have the
+	// old object together, not a new one.
+	return now == gen|abandoned && (mine || a.heldByOther(b))
+}
+
+// heldByOther reports whether any other participant holds block b.
+func (a *arena) heldByOther(b uint32) bool {
+	for i := 1; i <= a.core.highSlot(); i++ {
+		if w, m := a.bit(i, b); i != a.core.me && w.Load()&m != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // checkDesc compares a block with what was asked for.

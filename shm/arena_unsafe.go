@@ -18,11 +18,11 @@ const (
 
 // desc says what lies in a block of an arena. The owner of the arena writes it
 // before it sets its bit; while any bit of the block is set it does not change, but
-// for opens, and for gen: the owner may raise that just before it sees a new bit.
+// for opens, and for gen: the owner may mark it just before it sees a new bit.
 type desc struct {
 	_ structs.HostLayout
 
-	gen      atomic.Uint32 // raised when the owner takes the block or lets go of it; handles carry it
+	gen      atomic.Uint32 // even: of an object; raised when the owner takes the block; handles carry it
 	opens    atomic.Uint32 // how often a process has opened the block by a handle
 	kind     uint32        // KindObject, KindSlice
 	nlocks   uint32
@@ -32,6 +32,9 @@ type desc struct {
 	locks    [descLocks]descLock
 	typeName [40]byte
 }
+
+// abandoned is the mark in gen of a block that nobody seemed to hold.
+const abandoned = 1
 
 // descLock says where locks lie in a block.
 type descLock struct {

@@ -116,7 +116,7 @@ func Walked(f func()) (restore func()) {
 }
 
 // RaiseGen does to the block of s what its owner does that has seen no bit.
-func RaiseGen(s *Segment) { s.core.arena.descs[s.block-1].gen.Add(1) }
+func RaiseGen(s *Segment) { s.core.arena.descs[s.block-1].gen.Or(abandoned) }
 
 // FindAt is Find for an address that may lead nowhere.
 func FindAt(a uintptr) *Segment { return addresses.find(a) }

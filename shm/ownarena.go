@@ -7,7 +7,7 @@ import (
 	"shmkit/shm/fault"
 )
 
-var _ = fault.Declare("shm.arena.taking", "shm.arena.described", "shm.arena.opening", "shm.arena.closing")
+var _ = fault.Declare("shm.arena.taking", "shm.arena.described", "shm.arena.opening", "shm.arena.closing", "shm.arena.unheld")
 
 // ownArena is what the owner of an arena knows of it, guarded by arena.mu.
 type ownArena struct {
@@ -116,15 +116,22 @@ func (a *arena) take(kind uint32, l Layout, n int, fresh bool) *Segment {
 			return nil
 		}
 		d := &a.descs[b]
-		// Ends all old handles. Before the look at the bits: pairs with open.
-		gen := d.gen.Add(1)
+		gen := d.gen.Load()
+		// A block that others left last has no mark yet. Who opened it before it
+		// had one keeps it: a later scan finds it.
+		if gen != 0 && gen&abandoned == 0 && !a.abandon(b) {
+			continue
+		}
+		// Ends all old handles. Before the look at the bits: pairs with lives.
+		gen = (gen | abandoned) + 1
+		d.gen.Store(gen)
 		if fault.Enabled {
 			fault.Point("shm.arena.taking")
 		}
 		if a.heldByAny(b) {
-			continue // opened by a handle that should have been dead; a later scan finds it
+			continue // by one whose handle should have been dead; as above
 		}
-		if gen > 1 {
+		if gen > 2 {
 			clear(a.bytes(b))
 		}
 		a.describe(d, kind, l, n)
@@ -176,15 +183,21 @@ func (a *arena) scan() *arena {
 	return a
 }
 
+// abandon marks block b, in which there was no bit, as abandoned; false if somebody
+// has opened it before it was marked.
+func (a *arena) abandon(b uint32) bool {
+	if fault.Enabled {
+		fault.Point("shm.arena.unheld")
+	}
+	a.descs[b].gen.Or(abandoned) // before the look: pairs with lives
+	return !a.heldByAny(b)
+}
+
 // closed notes that this process has let go of block b. The caller holds mu.
 func (o *ownArena) closed(a *arena, b uint32) {
-	if !a.heldByAny(b) {
-		// Nobody has it any more: handles that were kept lead nowhere from
-		// now on. Who opened one in between keeps the block; see take.
-		a.descs[b].gen.Add(1)
-		if !a.heldByAny(b) {
-			o.free = append(o.free, b)
-		}
+	// If nobody has it any more handles that were kept lead nowhere from now on.
+	if !a.heldByAny(b) && a.abandon(b) {
+		o.free = append(o.free, b)
 	}
 	if a.count == 0 && !o.armed {
 		o.armed = true

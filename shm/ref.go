@@ -37,16 +37,10 @@ type ref struct {
 }
 
 func (s *Segment) ref() ref {
-	c, gen := s.core, s.gen
-	if s.block != 0 {
-		// Not the one that we came by: the owner, who had seen no bit, may have
-		// raised it after we had compared it. It found our bit then and left the
-		// block to us, so what is there now is ours.
-		gen = c.arena.descs[s.block-1].gen.Load()
-	}
+	c := s.core
 	return ref{
 		id: c.hdr.id, kind: c.hdr.kind, pid: uint32(os.Getpid()), fd: uint32(c.file.Fd()),
-		block: s.block, gen: gen, name: nameOrEmpty(c.name),
+		block: s.block, gen: s.gen, name: nameOrEmpty(c.name),
 	}
 }
 
