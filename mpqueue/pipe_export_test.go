@@ -132,3 +132,12 @@ func PipeSleeps(f func(PipeSleep)) {
 func PipeMoved(c *Conn) (sent, received uint64) {
 	return c.out.ctl.write.Load() - c.p.geo.first, c.in.ctl.read.Load() - c.p.geo.first
 }
+
+// UnboundPipe is a planted bug: positions are not cut to the memory of c's pipe.
+func UnboundPipe(c *Conn) {
+	for _, w := range c.p.ways {
+		if w != nil {
+			w.size = 1 << 40
+		}
+	}
+}
