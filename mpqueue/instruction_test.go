@@ -83,6 +83,11 @@ func init() {
 		{name: "Get after Requeue", has: three, outcomes: got, before: requeue, op: get},
 		{name: "Reserve and Commit", large: true, has: []int{1, 2}, before: write(3), outcomes: more, op: write(4)},
 		{name: "CloseSend", has: three, outcomes: kept, op: func(ctx context.Context, a *stepArgs) { a.Queue.CloseSend() }},
+		{name: "Producer and its Close", has: three, outcomes: kept, op: func(ctx context.Context, a *stepArgs) {
+			if p, err := a.Queue.Producer(); err == nil {
+				p.Close()
+			}
+		}},
 		{name: "Put to one who sleeps", outcomes: [][]int{{9}, {1, 9}}, op: put(1), asleep: getOne,
 			help: func(ctx context.Context, a *stepArgs) ([]int, error) { return nil, a.Queue.Put(ctx, a.message(9)) }},
 		{name: "PutBatch to one who sleeps", outcomes: [][]int{{9}, {1, 9}, {1, 2, 9}}, op: putBatch(1, 2), asleep: getOne,
@@ -273,7 +278,8 @@ func survive(t testing.TB, a *stepArgs, s *stepped, woken chan result) {
 	if err := q.CloseSend(); err != nil {
 		t.Error(err)
 	}
-	if _, err := q.Get(ctx); err != mpqueue.ErrClosed {
+	// Abandoned, if it was killed as the only producer.
+	if _, err := q.Get(ctx); err != mpqueue.ErrClosed && err != mpqueue.ErrAbandoned {
 		t.Errorf("at the end: %v", err)
 	}
 }
@@ -282,7 +288,7 @@ func survive(t testing.TB, a *stepArgs, s *stepped, woken chan result) {
 func takeAll(t testing.TB, q *mpqueue.Queue[[]byte]) (all []int) {
 	for {
 		b, err := q.TryGet()
-		if errors.Is(err, mpqueue.ErrEmpty) || errors.Is(err, mpqueue.ErrClosed) {
+		if errors.Is(err, mpqueue.ErrEmpty) || errors.Is(err, mpqueue.ErrClosed) || errors.Is(err, mpqueue.ErrAbandoned) {
 			return all
 		}
 		if err != nil {

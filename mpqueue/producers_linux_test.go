@@ -78,6 +78,12 @@ func TestLastProducersAtOnce(t *testing.T) {
 			if _, err := h.q.Get(ctx); !errors.Is(err, want) {
 				t.Errorf("at the end: %v, want %v", err, want)
 			}
+			_, reserved := h.q.ReserveSize(ctx, 10)
+			for what, err := range map[string]error{"Put": h.q.Put(ctx, nil), "TryPut": h.q.TryPut(nil), "ReserveSize": reserved} {
+				if err != mpqueue.ErrClosed {
+					t.Errorf("%s after the end: %v", what, err)
+				}
+			}
 		})
 	}
 }

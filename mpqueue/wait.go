@@ -146,14 +146,14 @@ type operation interface {
 func (q *core) await(ctx context.Context, w *waiter) error {
 	word, r, err := w.op.try()
 	if err != nil || r == claimed || r == closed {
-		return q.endOf(r, err)
+		return q.endOf(w, r, err)
 	}
 	look := func() bool {
 		word, r, err = w.op.try()
 		return err != nil || r == claimed || r == closed
 	}
 	if ctx.Err() == nil && q.canSpin() && w.spin.look(look) {
-		return q.endOf(r, err)
+		return q.endOf(w, r, err)
 	}
 	var leads *atomic.Uint32
 	leave := func() {
@@ -224,7 +224,7 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		break
 	}
 	q.passOn(w)
-	return q.endOf(r, err)
+	return q.endOf(w, r, err)
 }
 
 // passOn wakes the next one, if there is anything to do for him: whoever leaves may
@@ -256,14 +256,17 @@ func (q *core) gaveUp(w *waiter, err error) error {
 	return errors.Join(w.why, err)
 }
 
-func (q *core) endOf(r outcome, err error) error {
-	if err == nil && r == closed {
-		return q.endError()
+func (q *core) endOf(w *waiter, r outcome, err error) error {
+	switch {
+	case err != nil || r != closed:
+		return err
+	case w.why == ErrFull:
+		return ErrClosed // of who puts: why does not matter to him
 	}
-	return err
+	return q.endError()
 }
 
-// endError is the error at the end of the queue.
+// endError is the error at the end of the queue, of who gets.
 func (q *core) endError() error {
 	shm.RaceAcquire(&q.control.closed)
 	if q.control.closed.Load() == closedByDeath {
