@@ -55,7 +55,9 @@ func (w rwWorld) step(i int, yield func(string, moveKind, rwWorld)) {
 		})
 	case rwCountWake:
 		do("wake the writer that waits for the one before", func(n *rwWorld, p *rwProc) {
-			n.wakeDrain(w.cell(i))
+			if n.gate&gateClosed != 0 {
+				n.wakeDrain(w.cell(i))
+			}
 			p.pc = rwCheck
 		})
 	case rwCheck:

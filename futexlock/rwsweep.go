@@ -68,11 +68,16 @@ func (rw *RWMutex) check(s *shm.Segment) string {
 // processes, a writer waits".
 func (rw *RWMutex) State() string {
 	g, w := rw.gate.Load(), rw.write.Load()
-	readers, processes := uint32(0), 0
+	readers, processes := uint32(0), map[uint32]bool{}
 	for i := range rw.cells {
-		if n := cellCount(rw.cells[i].v.Load(), class(g)) + laneReaders(rw.cells[i].lane.Load()); n > 0 {
+		c, l := rw.cells[i].v.Load(), rw.cells[i].lane.Load()
+		if n := cellCount(c, class(g)); n > 0 {
 			readers += n
-			processes++
+			processes[cellToken(c)] = true
+		}
+		if n := laneReaders(l); n > 0 {
+			readers += n
+			processes[laneToken(l)] = true
 		}
 	}
 	s := "unlocked"
@@ -83,7 +88,7 @@ func (rw *RWMutex) State() string {
 			s = wordState(shm.Look(rw), w&^ownerDied) + " for reading, alone"
 		}
 	case readers > 0:
-		s = fmt.Sprintf("read by %d in %d processes", readers, processes)
+		s = fmt.Sprintf("read by %d in %d processes", readers, len(processes))
 		if g&gateClosed != 0 {
 			s += ", a writer waits"
 		}

@@ -331,7 +331,7 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 				if !c.CompareAndSwap(v, n) {
 					continue
 				}
-				if t := cellToken(v); t != self && t != 0 {
+				if t := cellToken(v); t != self && t != 0 && rw.gate.Load()&gateClosed != 0 {
 					// A writer may wait for the one before, who died, or was
 					// killed between leaving and the wake; its sweep finds
 					// nothing here any more.
