@@ -52,6 +52,8 @@ func TestModelRWMutex(t *testing.T) {
 		{name: "one process reads and writes", scripts: [3]int8{0, 1, 0}, rounds: one, kills: 1, twins: true, open: all, large: true},
 		{name: "twins with time", scripts: [3]int8{0, 0, 1}, rounds: [3]int8{2, 1, 1}, twins: true, large: true},
 		{name: "lanes, two rounds and a kill", scripts: [3]int8{0, 0, 1}, rounds: [3]int8{2, 1, 1}, kills: 1, deep: true},
+		{name: "lanes, twins for long and a kill", scripts: [3]int8{0, 0, 1}, rounds: [3]int8{2, 2, 1}, kills: 1, twins: true, deep: true},
+		{name: "lanes, two writers give up, and a kill", scripts: [3]int8{0, 1, 1}, rounds: [3]int8{2, 1, 1}, cancels: [3]int8{0, 1, 1}, kills: 1, open: all, deep: true},
 		{name: "reading alone", scripts: [3]int8{0, 0, 1}, rounds: one, kills: 1, oneCell: true},
 		{name: "reading alone beside a goroutine", scripts: [3]int8{0, 0, 0}, rounds: one, kills: 1, oneCell: true, twins: true, large: true},
 	} {
