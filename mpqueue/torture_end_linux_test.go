@@ -240,11 +240,11 @@ func tortureEnd(t *testing.T, r *rand.Rand, plant string) (e anEnd, err error) {
 	}
 	lived := 0
 	for i, p := range append(producers, consumers...) {
-		ctx, cancel := context.WithTimeout(background, 10*time.Second)
+		patience := 10 * time.Second
 		if plant != "" {
-			cancel()
-			ctx, cancel = context.WithTimeout(background, 2*time.Second)
+			patience = time.Second
 		}
+		ctx, cancel := context.WithTimeout(background, patience)
 		err := p.Join(ctx)
 		over := ctx.Err() != nil && p.Alive()
 		cancel()

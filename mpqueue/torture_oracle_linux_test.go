@@ -39,7 +39,7 @@ func TestTortureOracles(t *testing.T) {
 		}
 		t.Run(fmt.Sprint(o.plant, "/", o), func(t *testing.T) {
 			procstest.Watchdog(t, time.Minute)
-			o.patience = 2 * time.Second
+			o.patience = time.Second
 			begin, sum := time.Now(), tally{}
 			for range 10 {
 				got, err := torture(t, r, o, 15)
