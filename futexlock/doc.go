@@ -125,14 +125,13 @@
 // In the segment in which the program first used a lock; in others a pair is
 // 4 ns slower, as the lock finds its segment by a table. A reader of an RWMutex adds
 // to a word once on its way in and once on its way out, as with sync. What is left
-// is to know which word is its own: it loads its token, with that the word, and looks
-// whose it is, and no load begins before the addition of the last call is over. The
-// two additions alone take 5.3 ns, in functions that are not inlined; the token makes
-// that 6.9, to find the word by it 7.0, to look before adding 7.5. With
-// comparisons in the place of the additions it is 8.8. To remember the word of each
-// lock takes 5.5 to 6.1, and if one lock is remembered, inline, 4.2; but memory that
-// is closed may become another lock's, and no addition to that can be taken back
-// safely.
+// is to know which word is its own: it loads its token, with that the word, looks
+// whose it is, and adds, and each step waits for the one before. The two additions
+// alone take 5.3 ns, in functions that are not inlined; the token makes that 6.9, to
+// find the word by it 7.0, to look before adding 7.5. With comparisons in the place
+// of the additions it is 8.8. To remember the word of each lock takes 5.5 to 6.1, and
+// if one lock is remembered, inline, 4.2; but memory that is closed may become
+// another lock's, and no addition to that can be taken back safely.
 //
 // Two processes that take turns with short sections do 50 to 110 million a second
 // (pthread's robust mutex 26 to 38, multiprocessing.Lock 3); two that read do twice
