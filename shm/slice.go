@@ -78,10 +78,15 @@ func sliceIn[T any](s *Segment, err error) (*Slice[T], error) {
 }
 
 func sliceOfBlock[T any](s *Segment) (*Slice[T], error) {
+	l, err := LayoutOf[T]()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
 	a := s.core.arena
-	d := &a.descs[s.block-1]
-	n, size := d.elems, d.elemSize // once: a peer may damage them
-	if n > mostBlocks || n*size > uint64(a.size) {
+	// Once, and with our own idea of the size: a peer may damage both.
+	n := a.descs[s.block-1].elems
+	if n > mostBlocks || n*uint64(l.Size) > uint64(a.size) {
 		s.Close()
 		return nil, &CorruptError{Field: "elements of a block", Got: n, Want: uint64(a.size)}
 	}
