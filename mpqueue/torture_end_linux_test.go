@@ -106,7 +106,10 @@ var endConsumer = procstest.Role("torture-end-consumer", func(ctx context.Contex
 		default:
 			led.Lines[line].cells[n].Add(first)
 		}
-		if r.IntN(50) == 0 {
+		if r.IntN(8) == 0 {
+			for range 200 { // others look for the end meanwhile
+				yield()
+			}
 			err = i.Requeue()
 		} else {
 			err = i.Done()
@@ -195,7 +198,7 @@ func tortureEnd(t *testing.T, r *rand.Rand, plant string) (e anEnd, err error) {
 		return role.Start(t, endArgs{q, led, line, r.Uint64(), ending, plant}, opts...)
 	}
 	maybe := func(points []string) []string {
-		if r.IntN(2) == 0 {
+		if plant == "" && r.IntN(2) == 0 {
 			return nil
 		}
 		return points
