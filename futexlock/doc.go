@@ -115,7 +115,7 @@
 //	Mutex Lock+Unlock              6.0     sync.Mutex 4.5, pthread 6.8, pthread robust 8.7, multiprocessing.Lock 99
 //	RecursiveMutex Lock+Unlock      32
 //	RWMutex RLock+RUnlock          7.5     sync.RWMutex 4.3
-//	RWMutex Lock+Unlock             26     sync.RWMutex 8.6
+//	RWMutex Lock+Unlock             28     sync.RWMutex 8.6
 //	Semaphore Acquire+Release       13     with cells 21, owned 11
 //	Event IsSet                    2.4
 //	Once Do, done                  4.1
