@@ -16,10 +16,8 @@ const connHandle = 10
 // held by whoever opens the handle, and c is closed, unless Keep was called. When a
 // Put, or a Send, that had the handle in its message returns an error, c is open
 // again, unless Close was called meanwhile; when a process with the handle in its
-// arguments cannot be started, the end is lost. So it is if the queue's codec does
-// not leave the bytes of the handle, or their text, as they are, because it
-// compresses or encrypts for instance: a Put that fails cannot find them in such a
-// message.
+// arguments cannot be started, the end is lost. So it is if the queue's codec has it
+// encoded by another goroutine than the one that called the codec.
 //
 // Until the handle is opened the end counts as held. A handle that was an argument
 // of a process is void when that process has ended without opening it; any other is

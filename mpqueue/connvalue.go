@@ -17,15 +17,14 @@ const largeEncoding = 1 << 20
 // encoding is returned before anything is sent; the others are those of SendBytes.
 func (c *Conn) Send(ctx context.Context, v any) error {
 	buf := encodings.Get().(*[]byte)
+	before := messageBegins()
 	b, err := anyCodec{}.Append((*buf)[:0], v)
 	if err == nil {
 		err = c.SendBytes(ctx, b)
 	} else {
 		err = c.fail("send", err)
 	}
-	if err != nil {
-		takeBack(b)
-	}
+	messageEnds(before, err)
 	if cap(b) <= largeEncoding {
 		*buf = b
 		encodings.Put(buf)

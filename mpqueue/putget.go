@@ -35,13 +35,12 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 }
 
 func (q *Queue[T]) putEncoded(ctx context.Context, v T) error {
+	before := messageBegins()
 	m, err := q.encode(&v)
 	if err == nil {
 		err = q.q.put(ctx, m.b)
 	}
-	if err != nil {
-		takeBack(m.b)
-	}
+	messageEnds(before, err)
 	m.free()
 	return err
 }
@@ -66,13 +65,12 @@ func (q *Queue[T]) TryPut(v T) error {
 }
 
 func (q *Queue[T]) tryPutEncoded(v T) error {
+	before := messageBegins()
 	m, err := q.encode(&v)
 	if err == nil {
 		err = q.q.tryPut(m.b)
 	}
-	if err != nil {
-		takeBack(m.b)
-	}
+	messageEnds(before, err)
 	m.free()
 	return err
 }
