@@ -30,7 +30,10 @@ func TestPipeLargeStops(t *testing.T) {
 		t.Helper()
 		d := time.Since(begin) - soon
 		t.Logf("%v late; 10 ms are allowed", d)
-		if d > 100*time.Millisecond {
+		// Between two looks at the clock the memory of the message may grow, and then
+		// up to 64 MiB are copied: beside a load, or with the race detector, that
+		// alone takes 100 ms. Who did not look at all is told by the error.
+		if d > 500*time.Millisecond {
 			t.Error("that is too late")
 		}
 	}
