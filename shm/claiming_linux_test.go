@@ -74,3 +74,38 @@ func TestDeathClaiming(t *testing.T) {
 		t.Errorf("got a lock that a living process holds (%v)", err)
 	}
 }
+
+// Whoever waits for a sweeper that is killed finishes its work too, and whoever waits
+// for one that is killed as it attaches: nobody else would hear of them.
+func TestCrashLeftByTheDead(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	clean := func(what string, o *shm.Object[stage]) {
+		if n := len(o.Segment().Participants()); n != 1 {
+			t.Errorf("%s: %d participants, want this one", what, n)
+		}
+		for _, err := range shm.Check(o.Segment()) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, point := range []string{"shm.sweep.elected", "shm.sweep.lock", "shm.sweep.released", "shm.sweep.cleared"} {
+		tr := newTroupe(t, "left by "+point)
+		v := tr.o.Value()
+		sweeps := undertaker.Start(t, tr.o, procstest.KillAt(point, 1))
+		waitFor(t, "the undertaker is attached", func() bool { return shm.LoadUint64(&v.Seats[1].Token) == 1 })
+		late, _ := tr.enter(play{}, nil)
+		late.Process.Kill()
+		waitFor(t, "a zombie", func() bool { return state(late.Process.Pid) == "Z" })
+		shm.StoreUint64(&v.Seats[1].Token, 2)
+		if s := sweeps.Wait(); !s.Killed() {
+			t.Fatalf("%s: %v", point, s)
+		}
+		clean(point, tr.o)
+	}
+	for _, point := range []string{"shm.attach.byte", "shm.attach.locked", "shm.attach.claimed"} {
+		tr := newTroupe(t, "left by "+point)
+		if s := settler.Start(t, tr.o, procstest.KillAt(point, 1)).Wait(); !s.Killed() {
+			t.Fatalf("%s: %v", point, s)
+		}
+		clean(point, tr.o)
+	}
+}

@@ -18,7 +18,10 @@ import (
 var _ = fault.Declare("shm.sweep.elected", "shm.sweep.lock", "shm.sweep.released", "shm.sweep.cleared", "shm.sweep.freed")
 
 // sweepDead looks at every participant (pid 0) or at those of one pid, and
-// sweeps the dead. It returns how many slots it freed.
+// sweeps the dead. It returns how many slots it freed. With those of one pid go
+// those that have none yet, as they died while they attached, and those that a
+// sweeper has left half swept, which may have been the one of that pid: nobody
+// else would be told of them.
 func (c *core) sweepDead(pid int) (freed int) {
 	// One goroutine of a process at a time: byte locks do not exclude the
 	// goroutines of one process from each other.
@@ -27,7 +30,8 @@ func (c *core) sweepDead(pid int) (freed int) {
 	for i := 1; i <= c.highSlot(); i++ {
 		s := &c.table[i-1]
 		st := s.status.Load()
-		if i == c.me || statusState(st) == slotFree || pid != 0 && s.pid.Load() != uint32(pid) {
+		state := statusState(st)
+		if i == c.me || state == slotFree || pid != 0 && state == slotLive && s.pid.Load() != uint32(pid) {
 			continue
 		}
 		if c.confirm(makeToken(i, statusInc(st))) && c.sweepSlot(i) {
