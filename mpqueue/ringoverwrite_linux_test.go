@@ -134,7 +134,9 @@ func siegeRing(t *testing.T, d time.Duration, plant string) error {
 	for side := range 2 {
 		workers = append(workers, besiegedRing.Start(t, ringSiegeArgs{ring, b, o, side, seed + uint64(side), plant}))
 	}
-	for begin := time.Now(); s.fine[0].Load() == 0 || s.fine[1].Load() == 0; time.Sleep(time.Millisecond) {
+	// One that is to panic may do so before the other has had a chance.
+	both := func() bool { return s.fine[0].Load() != 0 && s.fine[1].Load() != 0 }
+	for begin := time.Now(); !both() && workers[0].Alive() && workers[1].Alive(); time.Sleep(time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
 			t.Fatal("the workers do not begin")
 		}
