@@ -118,7 +118,10 @@ func (q *core) sweepProducers(dead shm.Token) {
 	cell := q.seg.Cell(dead.Slot(), cellProducers)
 	how := uint32(0)
 	if cell.Load() != 0 {
-		cell.Store(diedRegistered) // who has to begin again still knows
+		// Who has to begin again still knows. Not Store: under the race detector
+		// that is no barrier, and we are about to look at the cells of others, who
+		// may be looking at this one.
+		cell.Swap(diedRegistered)
 		how = closedByDeath
 		if fault.Enabled {
 			fault.Point("mpqueue.sweep.producer")
