@@ -250,7 +250,9 @@ func (m *holdModel) finished(w *holdWorld) bool {
 	return w.word&holdGone != 0 || w.grant != 0 && w.proc[holdGiver].dead == 0
 }
 
-func (m *holdModel) name(w *holdWorld, who int) string { return holdStepNames[w.proc[who].pc] }
+func (m *holdModel) idle(*holdWorld) bool { return false }
+
+func (m *holdModel) name(w, _ *holdWorld, who int) string { return holdStepNames[w.proc[who].pc] }
 
 func (m *holdModel) show(w *holdWorld) string {
 	return fmt.Sprintf("word %#x cells %v grant %d given %d %+v", w.word, w.cell, w.grant, w.given, w.proc)

@@ -9,6 +9,21 @@ import (
 	"shmkit/procs/procstest"
 )
 
+// registerAndGo registers the test's process too, sweeps the one that dies, and ends the
+// registration.
+func registerAndGo(h *hands, dies *procstest.Proc) {
+	h.t.Helper()
+	h.come()
+	p, err := h.q.Producer()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	dies.Kill()
+	dies.Wait()
+	h.q.Segment().Sweep()
+	p.Close()
+}
+
 // The last two producers go at once, and whoever sweeps one that has died stands still
 // in the middle of it, or dies there too: the queue ends all the same, and says how.
 func TestLastProducersAtOnce(t *testing.T) {
@@ -22,28 +37,12 @@ func TestLastProducersAtOnce(t *testing.T) {
 			return mpqueue.ErrAbandoned
 		},
 		"a death and Close": func(h *hands, dies, sweeps *procstest.Proc) error {
-			h.come()
-			p, err := h.q.Producer()
-			if err != nil {
-				h.t.Fatal(err)
-			}
-			dies.Kill()
-			dies.Wait()
-			h.q.Segment().Sweep()
-			p.Close()
+			registerAndGo(h, dies)
 			sweeps.Cont()
 			return mpqueue.ErrClosed
 		},
 		"a death, and its sweeper's": func(h *hands, dies, sweeps *procstest.Proc) error {
-			h.come()
-			p, err := h.q.Producer()
-			if err != nil {
-				h.t.Fatal(err)
-			}
-			dies.Kill()
-			dies.Wait()
-			h.q.Segment().Sweep()
-			p.Close()
+			registerAndGo(h, dies)
 			sweeps.Kill()
 			sweeps.Wait()
 			h.q.Segment().Sweep()
