@@ -61,7 +61,7 @@ func TestModelRWMutex(t *testing.T) {
 			if c.deep {
 				deep(t)
 			}
-			if c.large && shm.RaceEnabled {
+			if c.large && (shm.RaceEnabled || testing.Short()) {
 				t.Skip("one goroutine: nothing for the race detector")
 			}
 			mustHold(t, c.world(), modelLimit)
