@@ -122,9 +122,10 @@ func (a *arena) take(kind uint32, l Layout, n int, fresh bool) *Segment {
 		if gen != 0 && gen&abandoned == 0 && !a.abandon(b) {
 			continue
 		}
-		// Ends all old handles. Before the look at the bits: pairs with lives.
+		// Ends all old handles. Before the look at the bits: pairs with lives. Not
+		// Store, which is no barrier under the race detector.
 		gen = (gen | abandoned) + 1
-		d.gen.Store(gen)
+		d.gen.Swap(gen)
 		if fault.Enabled {
 			fault.Point("shm.arena.taking")
 		}
