@@ -62,7 +62,7 @@ func TestModelRWMutex(t *testing.T) {
 				deep(t)
 			}
 			if c.large && (shm.RaceEnabled || testing.Short()) {
-				t.Skip("one goroutine: nothing for the race detector")
+				t.Skip("a large world: not with -short, and one goroutine is nothing for the race detector")
 			}
 			mustHold(t, c.world(), modelLimit)
 		})
