@@ -158,6 +158,7 @@ func pass(sig unix.Signal) unix.Signal {
 // over, and returns how many it did. One or two of them are the way back from
 // the system call that sent the signal.
 func (d *driver) run(n int) (finished bool, steps int) {
+	defer d.together()()
 	deliver := unix.Signal(0)
 	for steps < n {
 		d.resume(unix.PTRACE_SINGLESTEP, deliver)
