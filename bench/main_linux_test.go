@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -57,6 +58,11 @@ func copyFile(to, from string) error {
 // TestInterrupt ends the command from outside while it works: at once, every
 // process with it.
 func TestInterrupt(t *testing.T) {
+	// Under nohup, or in the background of a script, we ignore SIGINT, and so would
+	// the command. What has a handler here is back to its default in a new program.
+	if signal.Ignored(syscall.SIGINT) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT)
+	}
 	for _, run := range []struct {
 		sig     syscall.Signal
 		workers int // with so many children it is in the middle of something
