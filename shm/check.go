@@ -24,8 +24,8 @@ func Check(s *Segment) []error {
 	} else if h != c.hdr {
 		errs = append(errs, fmt.Errorf("shm: check %q: the header has changed since it was attached: %w", s.Name(), ErrCorrupt))
 	}
-	for i := range c.table {
-		if err := c.checkSlot(i + 1); err != nil {
+	for i := range len(c.table) + 1 {
+		if err := c.checkSlot(i); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -52,14 +52,14 @@ func Check(s *Segment) []error {
 }
 
 func (c *core) checkSlot(i int) error {
-	s := &c.table[i-1]
+	s := c.slot(i)
 	st := s.status.Load()
 	where := int64(slotOffset + (i-1)*slotSize)
 	switch statusState(st) {
 	case slotFree:
 		return nil
 	case slotLive, slotClaiming:
-		if i == c.me {
+		if i == c.me && c.self != nobody {
 			return nil
 		}
 		held, err := sys.BytesHeld(c.file, lockBase+int64(i), 1)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"shmkit/shm/fault"
 	"shmkit/shm/internal/sys"
@@ -16,6 +17,10 @@ var _ = fault.Declare("shm.attach.opened", "shm.attach.byte", "shm.attach.locked
 // 2^18 claims of its slot: so the claims go round. Scans of the table stop at
 // the highest slot ever used; more than this would make them longer.
 const slotSpread = 16
+
+// visitRounds bounds how often a newcomer waits for another one that sweeps the full
+// table: that takes less than a millisecond, unless the other one was stopped.
+const visitRounds = 20
 
 // candidates returns the free slots from lo to hi, the one that has been free
 // for longest in front.
@@ -36,7 +41,7 @@ func (c *core) candidates(lo, hi int) []int {
 // sees the claim finds the lock held.
 func (c *core) claim() (int, uint32, error) {
 	window := min(max(c.highSlot(), slotSpread), len(c.table))
-	for round := range 2 {
+	for round, busy := 0, false; ; round++ {
 		// First those whose turn it is, then those that were never used:
 		// not to look at the latter saves page faults.
 		for _, part := range [][2]int{{1, window}, {window + 1, len(c.table)}} {
@@ -47,8 +52,11 @@ func (c *core) claim() (int, uint32, error) {
 				}
 			}
 		}
-		if round == 0 {
-			c.sweepDead(0)
+		if round > 0 && !busy || round == visitRounds {
+			break
+		}
+		if busy = !c.visit(); busy {
+			time.Sleep(time.Millisecond)
 		}
 	}
 	return 0, 0, fmt.Errorf("%w: all %d slots are taken by living processes", ErrTooManyParticipants, len(c.table))

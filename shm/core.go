@@ -21,16 +21,17 @@ type core struct {
 	hdr  header // private copy, checked once: a peer cannot change it under us
 	name string // path of the name, "" for anonymous
 	inode
-	file  *os.File // our own open file description: it carries our byte locks and no child inherits it
-	mem   mmap.MMap
-	data  []byte
-	wall  *wall
-	locks []lockEntry
-	table []slot // slot number i is table[i-1]
-	arena *arena // of a segment of kind KindArena
-	me    int    // our slot number
-	self  Token
-	index uint32 // in the address table
+	file    *os.File // our own open file description: it carries our byte locks and no child inherits it
+	mem     mmap.MMap
+	data    []byte
+	wall    *wall
+	locks   []lockEntry
+	table   []slot // slot number i is table[i-1]
+	visitor *slot  // slot number 0, see visit
+	arena   *arena // of a segment of kind KindArena
+	me      int    // our slot number
+	self    Token
+	index   uint32 // in the address table
 
 	refs    int // guarded by registry.mu; 0: being closed
 	slow    passage

@@ -18,6 +18,7 @@ func (c *core) lay() {
 	base := unsafe.Pointer(unsafe.SliceData(c.mem))
 	c.wall = (*wall)(unsafe.Add(base, wallOffset))
 	c.locks = unsafe.Slice((*lockEntry)(unsafe.Add(base, lockMapOffset)), lockMapCap)
+	c.visitor = (*slot)(unsafe.Add(base, slotOffset-slotSize))
 	c.table = unsafe.Slice((*slot)(unsafe.Add(base, slotOffset)), int(c.hdr.slots))
 	c.data = c.mem[c.hdr.dataOff : c.hdr.dataOff+c.hdr.dataSize : c.hdr.dataOff+c.hdr.dataSize]
 	if c.hdr.kind == KindArena {

@@ -97,8 +97,12 @@ func (c *core) addLock(a lockAt) error {
 	return nil
 }
 
-// sweptLocks returns the locks that the participant in slot i may have used.
+// sweptLocks returns the locks that the participant in slot i may have used; a
+// visitor may have taken over any.
 func (c *core) sweptLocks(i int) []lockAt {
+	if i == 0 {
+		return c.allLocks()
+	}
 	all := c.lockEntries()
 	if c.arena != nil {
 		c.arena.each(i, func(b uint32) { all = append(all, c.arena.locks(b)...) })

@@ -33,14 +33,14 @@ func SetProcessName(name string) {
 var stateNames = [...]string{"free", "claiming", "live", "dead"}
 
 func (c *core) participant(i int) Participant {
-	s := &c.table[i-1]
+	s := c.slot(i)
 	st := s.status.Load() // pairs with the store in join
 	p := Participant{
 		Token: makeToken(i, statusInc(st)),
 		PID:   int(s.pid.Load()),
 		Name:  readName(s),
 		State: "corrupt",
-		Self:  i == c.me,
+		Self:  i == c.me && c.self != nobody,
 	}
 	if k := statusState(st); int(k) < len(stateNames) {
 		p.State = stateNames[k]
@@ -51,9 +51,16 @@ func (c *core) participant(i int) Participant {
 // slotOf returns the slot that t names, or nil if t names none: a token read
 // from shared memory may be anything.
 func (c *core) slotOf(t Token) *slot {
-	i := t.Slot()
-	if i < 1 || i > len(c.table) {
-		return nil
+	if i := t.Slot(); t&TokenMask != nobody && i <= len(c.table) {
+		return c.slot(i)
+	}
+	return nil
+}
+
+// slot returns slot i, the visitor's if i is 0.
+func (c *core) slot(i int) *slot {
+	if i == 0 {
+		return c.visitor
 	}
 	return &c.table[i-1]
 }

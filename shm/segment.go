@@ -250,8 +250,9 @@ const Cells = len(slot{}.user)
 
 // Cell returns word i of participant slot n (1 to Slots), for the package that
 // owns the segment's kind: zero when a participant attaches, and again when its
-// sweep is done. It panics if there is no such slot or word.
-func (s *Segment) Cell(n, i int) *atomic.Uint32 { return &s.core.table[n-1].user[i] }
+// sweep is done. Those of slot 0, from which newcomers sweep, are nobody's. It
+// panics if there is no such slot or word.
+func (s *Segment) Cell(n, i int) *atomic.Uint32 { return &s.core.slot(n).user[i] }
 
 // MaxParticipants returns how many processes can be attached at one time.
 func (s *Segment) MaxParticipants() int { return len(s.core.table) }
@@ -309,8 +310,8 @@ func (c *core) fits(l Layout, off, n int) error {
 // Current returns the token of whoever has participant slot n now, dead or
 // alive; 0 if n is no slot.
 func (s *Segment) Current(n int) Token {
-	if n < 1 || n > len(s.core.table) {
+	if n < 0 || n > len(s.core.table) {
 		return nobody
 	}
-	return makeToken(n, statusInc(s.core.table[n-1].status.Load()))
+	return makeToken(n, statusInc(s.core.slot(n).status.Load()))
 }

@@ -27,6 +27,7 @@ func (c *core) sweepDead(pid int) (freed int) {
 	// goroutines of one process from each other.
 	c.sweepMu.Lock()
 	defer c.sweepMu.Unlock()
+	c.sweepVisitor()
 	for i := 1; i <= c.highSlot(); i++ {
 		s := &c.table[i-1]
 		st := s.status.Load()
@@ -119,7 +120,7 @@ func (c *core) runHooks(dead Token) bool {
 		}
 		kindByID(e.kind).Sweep(seg, e.off, e.stride, e.count, dead)
 	}
-	if c.arena != nil {
+	if c.arena != nil && dead.Slot() != 0 {
 		c.arena.clearRow(dead.Slot())
 	}
 	return true

@@ -7,7 +7,7 @@ import "fmt"
 // Locks and queues write it into their words to say who holds them. It has
 // TokenBits significant bits; 0 is nobody.
 //
-//	28..18  slot         1 … 2047
+//	28..18  slot         1 … 2047; 0: a newcomer that sweeps before it has one
 //	17..0   incarnation  1 … 0x3fffe, then 1 again
 //
 // The token with all bits set is never given out, so that lock words can use
@@ -32,7 +32,8 @@ const (
 
 func makeToken(slot int, inc uint32) Token { return Token(uint32(slot)<<incBits | inc&incMask) }
 
-// Slot returns the number of the participant's slot, from 1.
+// Slot returns the number of the participant's slot, from 1; 0 is the slot of
+// newcomers that have to sweep the table before they can have one.
 func (t Token) Slot() int { return int(t & TokenMask >> incBits) }
 
 // Incarnation returns how often the slot had been taken when t was given out.
@@ -51,4 +52,11 @@ func nextInc(inc uint32) uint32 {
 		return 1
 	}
 	return inc + 1
+}
+
+func prevInc(inc uint32) uint32 {
+	if inc <= 1 {
+		return lastInc
+	}
+	return inc - 1
 }
