@@ -210,10 +210,13 @@ func crashed(name string, pid, code int, crash string) outcome {
 }
 
 // endedOnRequest reports whether the process died of the signal that this
-// process sent it.
-func (p *Process) endedOnRequest() bool {
+// process sent it; or, if all were asked to end, of one that asks for it.
+func (p *Process) endedOnRequest(all bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var exit *ExitError
-	return p.asked && errors.As(p.out.err, &exit) && exit.Signal != 0
+	if !errors.As(p.out.err, &exit) {
+		return false
+	}
+	return p.asked && exit.Signal != 0 || all && (exit.Signal == unix.SIGINT || exit.Signal == unix.SIGTERM)
 }

@@ -154,14 +154,16 @@ func (c *children) join(ctx context.Context) error {
 }
 
 // reportFailures tells standard error of the children that ended badly and
-// whom nobody joined: an error that nobody looks at should not vanish.
-func (c *children) reportFailures() {
+// whom nobody joined: an error that nobody looks at should not vanish. asked is
+// whether a signal asked this process to end: a terminal sends it to the children
+// as well, and may have been faster than this process.
+func (c *children) reportFailures(asked bool) {
 	c.mu.Lock()
 	failed := c.failed
 	c.failed = nil
 	c.mu.Unlock()
 	for _, p := range failed {
-		if !p.endedOnRequest() {
+		if !p.endedOnRequest(asked) {
 			fmt.Fprintf(os.Stderr, "procs: %v (nobody joined it)\n", p.out.err)
 		}
 	}

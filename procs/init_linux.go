@@ -99,7 +99,7 @@ func runChild(value string) {
 		stop()
 	}()
 	Shutdown(wait)
-	family.reportFailures()
+	family.reportFailures(requests.got())
 	if end.canceled && requests.got() {
 		requests.die()
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 )
 
 // initialized reports whether Main or Init has run in this process.
@@ -57,7 +58,8 @@ var summons = func() (s struct {
 // return. Elsewhere it calls run. The context ends, with the cause
 // ErrTerminated, at the first SIGINT or SIGTERM, which also asks all children
 // to end: SIGTERM, their grace, SIGKILL. A second signal kills everything at
-// once.
+// once; one that comes within 200 ms of the first says the same again, as that
+// of timeout(1), which signals a process and then the whole group.
 //
 // When run has returned, Main ends the daemons (SIGTERM, their grace, SIGKILL)
 // and waits for the other children; the context goes on meanwhile. A goroutine
@@ -78,12 +80,15 @@ func Main(run func(ctx context.Context) error) {
 		if _, ok := <-signals.ch; !ok {
 			return
 		}
+		first := time.Now()
 		cancel(ErrTerminated)
 		family.ask()
 		go family.end(context.Background(), true)
-		if _, ok := <-signals.ch; ok {
-			family.killAll()
-			signals.die()
+		for range signals.ch {
+			if time.Since(first) > sameRequest {
+				family.killAll()
+				signals.die()
+			}
 		}
 	}()
 	err := run(ctx)
@@ -92,7 +97,7 @@ func Main(run func(ctx context.Context) error) {
 		family.end(context.Background(), true)
 	}
 	Shutdown(context.Background())
-	family.reportFailures()
+	family.reportFailures(signals.got())
 	if err != nil && signals.got() && isCancellation(err) {
 		signals.die()
 	}
@@ -103,6 +108,9 @@ func Main(run func(ctx context.Context) error) {
 		os.Exit(1)
 	}
 }
+
+// sameRequest is how long after a signal another one is no second thought.
+const sameRequest = 200 * time.Millisecond
 
 // isCancellation reports whether err says no more than that the context ended.
 func isCancellation(err error) bool {

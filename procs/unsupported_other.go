@@ -20,7 +20,7 @@ func (c *child) signal(force, group bool) error { return errors.ErrUnsupported }
 
 func (p *Process) reap(*child) {}
 
-func (p *Process) endedOnRequest() bool { return false }
+func (p *Process) endedOnRequest(bool) bool { return false }
 
 func (id *identity) handlesOpened() {}
 
