@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"strconv"
+	"strings"
 )
 
 // An encoder writes one value.
 type encoder struct {
-	buf  []byte
+	buf []byte
+	trail
 	open []visit // pointers, maps and slices that lead to the value being written
 	gob  bool    // gob writes it: this encoder only looks whether that loses anything
 }
@@ -41,14 +42,16 @@ func (e *encoder) bytes(b []byte) {
 	e.buf = append(e.buf, b...)
 }
 
-// value writes v, which is addressable. path is for errors.
-func (e *encoder) value(v reflect.Value, path string) error {
-	f := formOf(v.Type())
+// value writes v, which is addressable.
+func (e *encoder) value(v reflect.Value) error { return e.formed(v, formOf(v.Type())) }
+
+// formed is value for one whose form is known.
+func (e *encoder) formed(v reflect.Value, f form) error {
 	if f == byText && e.gob {
 		f = byKind // gob does not ask for text
 	}
 	if f != byKind {
-		return e.marshaler(v, f, path)
+		return e.marshaler(v, f)
 	}
 	switch v.Kind() {
 	case reflect.Bool:
@@ -71,48 +74,44 @@ func (e *encoder) value(v reflect.Value, path string) error {
 		e.uvarint(uint64(v.Len()))
 		e.buf = append(e.buf, v.String()...)
 	case reflect.Array:
-		for i := range v.Len() {
-			if err := e.value(v.Index(i), path+"["+strconv.Itoa(i)+"]"); err != nil {
-				return err
-			}
-		}
+		return e.elements(v)
 	case reflect.Slice:
-		return e.slice(v, path)
+		return e.slice(v)
 	case reflect.Map:
-		return e.mapping(v, path)
+		return e.mapping(v)
 	case reflect.Pointer:
-		return e.pointer(v, path)
+		return e.pointer(v)
 	case reflect.Struct:
-		return e.structure(v, path)
+		return e.structure(v)
 	case reflect.Interface:
-		return e.dynamic(v, path)
+		return e.dynamic(v)
 	case reflect.Chan, reflect.Func:
 		if !v.IsNil() {
-			return e.refuse(v, path, "a "+v.Kind().String()+" cannot leave its process")
+			return e.refuse(v, "a "+v.Kind().String()+" cannot leave its process")
 		}
 	default:
-		return e.refuse(v, path, "an address means nothing in another process")
+		return e.refuse(v, "an address means nothing in another process")
 	}
 	return nil
 }
 
-func (e *encoder) refuse(v reflect.Value, path, why string) error {
-	return &FieldError{Path: path, Type: v.Type().String(), Why: why}
+func (e *encoder) refuse(v reflect.Value, why string) error {
+	return &FieldError{Path: e.trail.String(), Type: v.Type().String(), Why: why}
 }
 
 // enter notes that the way down leads through v, and fails if it did before.
-func (e *encoder) enter(v reflect.Value, path string) error {
+func (e *encoder) enter(v reflect.Value) error {
 	here := visit{at: v.Pointer(), typ: v.Type()}
 	if v.Kind() == reflect.Slice {
 		here.len = v.Len()
 	}
 	for _, o := range e.open {
 		if o == here {
-			return e.refuse(v, path, "leads back to itself")
+			return e.refuse(v, "leads back to itself")
 		}
 	}
 	if len(e.open) == deepest {
-		return e.refuse(v, path[:min(len(path), 100)], "nested more than 10,000 deep")
+		return &FieldError{Path: e.beginning(), Type: v.Type().String(), Why: "nested more than 10,000 deep"}
 	}
 	e.open = append(e.open, here)
 	return nil
@@ -120,7 +119,7 @@ func (e *encoder) enter(v reflect.Value, path string) error {
 
 func (e *encoder) leave() { e.open = e.open[:len(e.open)-1] }
 
-func (e *encoder) slice(v reflect.Value, path string) error {
+func (e *encoder) slice(v reflect.Value) error {
 	if v.IsNil() {
 		e.uvarint(0)
 		return nil
@@ -134,27 +133,36 @@ func (e *encoder) slice(v reflect.Value, path string) error {
 		return nil
 	}
 	if v.Type().Elem().Size() == 0 && v.Len() > mostHollow {
-		return e.refuse(v, path, "too many elements of size 0")
+		return e.refuse(v, "too many elements of size 0")
 	}
-	if err := e.enter(v, path); err != nil {
+	if err := e.enter(v); err != nil {
 		return err
 	}
 	defer e.leave()
+	return e.elements(v)
+}
+
+// elements writes those of a slice or an array.
+func (e *encoder) elements(v reflect.Value) error {
+	f := formOf(v.Type().Elem())
+	e.push(step{})
+	defer e.pop()
 	for i := range v.Len() {
-		if err := e.value(v.Index(i), path+"["+strconv.Itoa(i)+"]"); err != nil {
+		e.at(i)
+		if err := e.formed(v.Index(i), f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *encoder) mapping(v reflect.Value, path string) error {
+func (e *encoder) mapping(v reflect.Value) error {
 	if v.IsNil() {
 		e.uvarint(0)
 		return nil
 	}
 	e.uvarint(uint64(v.Len()) + 1)
-	if err := e.enter(v, path); err != nil {
+	if err := e.enter(v); err != nil {
 		return err
 	}
 	defer e.leave()
@@ -164,50 +172,52 @@ func (e *encoder) mapping(v reflect.Value, path string) error {
 	for iter := v.MapRange(); iter.Next(); {
 		key.Set(iter.Key())
 		elem.Set(iter.Value())
-		at := fmt.Sprintf("%s[%v]", path, iter.Key())
-		if err := e.value(key, at); err != nil {
+		e.push(step{key: iter.Key()})
+		if err := e.value(key); err != nil {
 			return err
 		}
-		if err := e.value(elem, at); err != nil {
+		if err := e.value(elem); err != nil {
 			return err
 		}
+		e.pop()
 	}
 	return nil
 }
 
-func (e *encoder) pointer(v reflect.Value, path string) error {
+func (e *encoder) pointer(v reflect.Value) error {
 	if v.IsNil() {
 		e.uvarint(0)
 		return nil
 	}
 	e.uvarint(1)
-	if err := e.enter(v, path); err != nil {
+	if err := e.enter(v); err != nil {
 		return err
 	}
 	defer e.leave()
-	return e.value(v.Elem(), path)
+	return e.value(v.Elem())
 }
 
-func (e *encoder) structure(v reflect.Value, path string) error {
+func (e *encoder) structure(v reflect.Value) error {
 	t := v.Type()
 	for i := range t.NumField() {
 		f := t.Field(i)
-		at := path + "." + f.Name
+		e.push(step{text: "." + f.Name})
 		switch {
 		case sendable(f):
-			if err := e.value(v.Field(i), at); err != nil {
+			if err := e.value(v.Field(i)); err != nil {
 				return err
 			}
 		case f.Name != "_" && !v.Field(i).IsZero():
-			return e.refuse(v.Field(i), at, "an unexported field that holds data: it would not arrive")
+			return e.refuse(v.Field(i), "an unexported field that holds data: it would not arrive")
 		}
+		e.pop()
 	}
 	return nil
 }
 
 // dynamic writes the value of an interface. Its type travels as the name under
 // which gob knows it.
-func (e *encoder) dynamic(v reflect.Value, path string) error {
+func (e *encoder) dynamic(v reflect.Value) error {
 	if v.IsNil() {
 		e.uvarint(0)
 		return nil
@@ -220,7 +230,9 @@ func (e *encoder) dynamic(v reflect.Value, path string) error {
 	// what it writes, such as the end of a pipe, which cannot be done twice.
 	mark, outer := len(e.buf), e.gob
 	e.gob = true
-	err := e.value(inner, path+".("+v.Elem().Type().String()+")")
+	e.push(step{text: ".(" + v.Elem().Type().String() + ")"})
+	err := e.value(inner)
+	e.pop()
 	e.buf, e.gob = e.buf[:mark], outer
 	if err != nil || outer {
 		return err
@@ -229,18 +241,21 @@ func (e *encoder) dynamic(v reflect.Value, path string) error {
 	var buf bytes.Buffer
 	held := v.Elem().Interface()
 	if err := gob.NewEncoder(&buf).Encode(&held); err != nil {
-		return fmt.Errorf("%s (%s): %w", path, v.Elem().Type(), err)
+		if strings.Contains(err.Error(), "not registered") { // gob has no error of that kind
+			err = fmt.Errorf("%w; call gob.Register with a %s in an init function", err, v.Elem().Type())
+		}
+		return fmt.Errorf("%s (%s): %w", &e.trail, v.Elem().Type(), err)
 	}
 	e.bytes(buf.Bytes())
 	return nil
 }
 
 // marshaler writes what a method of v makes of it.
-func (e *encoder) marshaler(v reflect.Value, f form, path string) error {
+func (e *encoder) marshaler(v reflect.Value, f form) error {
 	var data []byte
 	var err error
 	if !v.CanAddr() || !v.Addr().CanInterface() {
-		return e.refuse(v, path, "its marshaler cannot be reached")
+		return e.refuse(v, "its marshaler cannot be reached")
 	}
 	if e.gob {
 		return nil
@@ -254,7 +269,7 @@ func (e *encoder) marshaler(v reflect.Value, f form, path string) error {
 		data, err = p.(encoding.TextMarshaler).MarshalText()
 	}
 	if err != nil {
-		return fmt.Errorf("%s (%s): %w", path, v.Type(), err)
+		return fmt.Errorf("%s (%s): %w", &e.trail, v.Type(), err)
 	}
 	e.bytes(data)
 	return nil

@@ -36,8 +36,8 @@ func Marshal(v any, t reflect.Type) ([]byte, error) {
 	if v != nil {
 		value.Set(reflect.ValueOf(v))
 	}
-	e := encoder{}
-	if err := e.value(value, typeName(t)); err != nil {
+	e := encoder{trail: trail{root: typeName(t)}}
+	if err := e.value(value); err != nil {
 		return nil, err
 	}
 	return e.buf, nil
@@ -47,9 +47,9 @@ func Marshal(v any, t reflect.Type) ([]byte, error) {
 // the type that was given to Marshal, and zero. Bad bytes are ErrCorrupt,
 // never a panic.
 func Unmarshal(data []byte, v any) error {
-	d := decoder{data: data}
 	target := reflect.ValueOf(v).Elem()
-	if err := d.value(target, typeName(target.Type())); err != nil {
+	d := decoder{data: data, trail: trail{root: typeName(target.Type())}}
+	if err := d.value(target); err != nil {
 		return err
 	}
 	if len(d.data) != 0 {

@@ -232,6 +232,12 @@ func TestInterfaces(t *testing.T) {
 	if err := wire.Unmarshal(data, &wrong); !errors.Is(err, wire.ErrCorrupt) {
 		t.Errorf("a Square as an error: %v", err)
 	}
+	// What gob does not know is said, and what to do.
+	type stranger struct{ A int }
+	_, err = wire.Marshal([]any{1, &stranger{2}}, reflect.TypeFor[[]any]())
+	if want := "call gob.Register with a *wire_test.stranger in an init function"; err == nil || !strings.HasPrefix(err.Error(), "[]interface {}[1] (") || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("an unregistered type: %v", err)
+	}
 }
 
 // Ticket is spent by being written.
@@ -345,4 +351,28 @@ func FuzzUnmarshal(f *testing.F) {
 		var v everything
 		wire.Unmarshal(data, &v)
 	})
+}
+
+// A large slice costs no text and no memory for each of its elements.
+func TestElementsCostNothing(t *testing.T) {
+	type row struct{ X, Y int64 }
+	many := struct {
+		Numbers []int
+		Floats  []float64
+		Names   []string
+		Rows    []row
+		Table   [1 << 10]uint32
+	}{make([]int, 1<<12), make([]float64, 1<<12), make([]string, 1<<12), make([]row, 1<<12), [1 << 10]uint32{}}
+	typ := reflect.TypeOf(many)
+	data, err := wire.Marshal(many, typ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 2<<12 + 200 // reflect allocates for each field's name
+	if n := testing.AllocsPerRun(3, func() { wire.Marshal(many, typ) }); n > most {
+		t.Errorf("Marshal allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(3, func() { wire.Unmarshal(data, reflect.New(typ).Interface()) }); n > most {
+		t.Errorf("Unmarshal allocates %v times", n)
+	}
 }
