@@ -27,6 +27,11 @@ import (
 //	consumer   with a message in its hands. Does another consumer get it?
 //	holder     of a lock, while another process waits for it. Does it get it?
 //
+// The launcher is the parent of the victim, and as it has the queue and the lock
+// too, it releases at once what the dead one held. In the rows that end in
+// "-alone" it has let go of them before the kill, so the survivors have to find
+// out by themselves that somebody is dead who is nothing to them.
+//
 // Nobody waits for ever: a watchdog ends what hangs, and that is the result.
 
 // crashBox is what the parties of one crash share.
@@ -40,6 +45,9 @@ type crashBox struct {
 	Ready  atomic.Uint32 // the survivor is there
 	Go     atomic.Uint32 // the survivor may begin
 }
+
+// alone ends the name of what is measured when no parent helps the survivors.
+const alone = "-alone"
 
 // after is how many messages the second producer sends, for the survivor to
 // find its way again.

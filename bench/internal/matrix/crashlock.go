@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"shmkit/bench/internal/machine"
@@ -49,7 +50,8 @@ func (h heir) play(ctx context.Context) error {
 // inheritOnce kills the holder of a lock while another process sleeps in front
 // of it.
 func inheritOnce(ctx context.Context, impl string, patience time.Duration) (took time.Duration, outcome string, err error) {
-	h := heir{holding: holding{Impl: impl}}
+	name, letGo := strings.CutSuffix(impl, alone)
+	h := heir{holding: holding{Impl: name}}
 	if h.Box, err = shm.New[lockBox](shm.WithOwnSegment()); err != nil {
 		return 0, "", err
 	}
@@ -88,6 +90,9 @@ func inheritOnce(ctx context.Context, impl string, patience time.Duration) (took
 	}
 	defer end(next)
 	await(ctx, func() bool { return box.Ready.Load() == 1 && standsStill(next.PID()) || ended(next) })
+	if letGo {
+		h.Box.Close()
+	}
 	begin := machine.Now()
 	victim.Kill()
 	over, cancel := context.WithTimeout(ctx, patience)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"shmkit/bench/internal/machine"
@@ -14,8 +15,10 @@ import (
 )
 
 // crashOnce kills the victim once and reports how long the survivor took, and
-// what became of it: "recovers", "lost", "hang", "corrupt".
-func crashOnce(ctx context.Context, k rival.Kind, scene string, patience time.Duration) (took time.Duration, outcome string, err error) {
+// what became of it: "recovers", "lost", "hang", "corrupt". If letGo is set this
+// process, the parent of all, has nothing to do with the channel any more when
+// the victim dies.
+func crashOnce(ctx context.Context, k rival.Kind, scene string, letGo bool, patience time.Duration) (took time.Duration, outcome string, err error) {
 	p := party{Impl: k.Name, Scene: scene}
 	if p.Box, err = shm.New[crashBox](shm.WithOwnSegment()); err != nil {
 		return 0, "", err
@@ -67,6 +70,9 @@ func crashOnce(ctx context.Context, k rival.Kind, scene string, patience time.Du
 			box.Go.Store(1)
 			await(ctx, func() bool { return standsStill(survivor.PID()) })
 		}
+		if letGo {
+			ch.Close()
+		}
 		begin = machine.Now()
 		victim.Kill()
 		box.Go.Store(1)
@@ -79,6 +85,9 @@ func crashOnce(ctx context.Context, k rival.Kind, scene string, patience time.Du
 		settle, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 		await(settle, func() bool { return box.Count.Load() >= after-1 && ended(successor) || ended(survivor) })
 		cancel()
+		if letGo {
+			ch.Close()
+		}
 		begin = machine.Now()
 		victim.Kill()
 	}
@@ -129,7 +138,8 @@ func crashRow(ctx context.Context, impl, scene string, times int, patience time.
 	if impl == "py-queue" {
 		return pythonCrash(ctx, c, scene, patience)
 	}
-	k, err := find(impl)
+	name, letGo := strings.CutSuffix(impl, alone)
+	k, err := find(name)
 	if err != nil {
 		return Row{}, err
 	}
@@ -143,7 +153,7 @@ func crashRow(ctx context.Context, impl, scene string, times int, patience time.
 	var took []float64
 	outcomes := map[string]int{}
 	for range times {
-		d, outcome, err := crashOnce(ctx, k, scene, patience)
+		d, outcome, err := crashOnce(ctx, k, scene, letGo, patience)
 		if err != nil {
 			return Row{}, err
 		}

@@ -217,6 +217,9 @@ func crashTasks(o Options) []Task {
 	impls := []string{}
 	for _, k := range rival.All() {
 		impls = append(impls, k.Name)
+		if k.Name == "mpqueue" {
+			impls = append(impls, k.Name+alone)
+		}
 	}
 	for _, scene := range []string{"producer", "consumer"} {
 		for _, impl := range append(impls, "py-queue") {
@@ -229,7 +232,7 @@ func crashTasks(o Options) []Task {
 			})
 		}
 	}
-	for _, impl := range []string{"futexlock", "flock", "py-lock"} {
+	for _, impl := range []string{"futexlock", "futexlock" + alone, "flock", "py-lock"} {
 		tasks = append(tasks, Task{
 			Name: "crash-holder/impl=" + impl,
 			Run: func(ctx context.Context) ([]Row, error) {
