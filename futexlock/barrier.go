@@ -41,7 +41,7 @@ type Barrier struct {
 
 var _ = fault.Declare(
 	"futexlock.barrier.joined", "futexlock.barrier.arrived", "futexlock.barrier.acting",
-	"futexlock.barrier.complete", "futexlock.barrier.broken",
+	"futexlock.barrier.complete", "futexlock.barrier.broken", "futexlock.barrier.reset",
 )
 
 // errPartyDied is what the parties of a dead process get.
@@ -53,6 +53,7 @@ func (b *Barrier) Init(parties int) error {
 	if parties < 1 || parties > maxParties {
 		return failed("Barrier.Init", fmt.Errorf("%d parties, want 1 to %d: %w", parties, maxParties, ErrOverflow))
 	}
+	attached("Barrier.Init", shm.Find(b))
 	for i := range b.cells {
 		b.cells[i].Store(0)
 	}
@@ -147,7 +148,7 @@ func (b *Barrier) act(seg *shm.Segment, stay *shm.Stay, v uint64, place int, act
 		// An action fails, or panics. If b was closed meanwhile it is broken
 		// already.
 		if !done && stay.Enter(seg, low(&b.state)) == nil {
-			b.Abort()
+			b.breakRound(barrierRound(v), 0) // not another that a Reset has begun
 		}
 	}()
 	shm.RaceAcquire(b)
@@ -233,15 +234,27 @@ func (b *Barrier) brokenError(v uint64) error {
 }
 
 // Abort breaks the barrier.
-func (b *Barrier) Abort() { b.breakRound(barrierRound(b.state.Load()), 0) }
+func (b *Barrier) Abort() {
+	var stay shm.Stay // whoever is told may close b
+	entered("Barrier.Abort", shm.Find(b), &stay, low(&b.state))
+	defer stay.Leave()
+	for v := b.state.Load(); v&barrierBroken == 0 && !b.breakRound(barrierRound(v), 0); v = b.state.Load() {
+	}
+}
 
 // Reset ends the current round, whose waiters get ErrBroken, mends a broken
 // barrier and forgets which processes have taken part.
 func (b *Barrier) Reset() {
+	var stay shm.Stay // as in Abort
+	entered("Barrier.Reset", shm.Find(b), &stay, low(&b.state))
+	defer stay.Leave()
 	for {
 		v := b.state.Load()
 		now := nextRound(v, true)
 		if b.state.CompareAndSwap(v, now) {
+			if fault.Enabled {
+				fault.Point("futexlock.barrier.reset")
+			}
 			shm.Wake(low(&b.state), -1)
 			b.forget(barrierEpoch(now))
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -123,6 +124,84 @@ func TestBarrierAction(t *testing.T) {
 	q.Wait()
 	if tab.Count[1].Load() != 2 || !tab.Bar.Broken() {
 		t.Errorf("%d saw it broken; %s", tab.Count[1].Load(), tab.Bar.State())
+	}
+}
+
+// An action fails after somebody has reset the barrier: its round is over already,
+// and the next one goes on.
+func TestBarrierActionAfterReset(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	for _, panics := range []bool{false, true} {
+		_, tab := newTable(t)
+		tab.Bar.Init(2)
+		first, next := make(chan error, 1), make(chan error, 1)
+		wait := func(end chan error) { _, err := tab.Bar.Wait(seconds(t, 10)); end <- err }
+		arrived := func(n int) {
+			for tab.Bar.Waiting() != n {
+				runtime.Gosched()
+			}
+		}
+		go wait(first)
+		arrived(1)
+		mine := errors.New("mine")
+		func() {
+			defer func() {
+				if r := recover(); (r != nil) != panics {
+					t.Error(r)
+				}
+			}()
+			_, err := tab.Bar.Wait(seconds(t, 10), func() error {
+				tab.Bar.Reset()
+				go wait(next)
+				arrived(1)
+				if panics {
+					panic(mine)
+				}
+				return mine
+			})
+			if !errors.Is(err, mine) {
+				t.Errorf("the action's error: %v", err)
+			}
+		}()
+		if err := <-first; !errors.Is(err, futexlock.ErrBroken) {
+			t.Errorf("the round that was reset: %v", err)
+		}
+		if _, err := tab.Bar.Wait(seconds(t, 10)); err != nil {
+			t.Errorf("the round after the reset: %v", err)
+		}
+		if err := <-next; err != nil {
+			t.Errorf("the round after the reset: %v", err)
+		}
+	}
+}
+
+// Abort breaks the barrier also while rounds end.
+func TestBarrierAbortAtTheEndOfRounds(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	_, tab := newTable(t)
+	tab.Bar.Init(1)
+	for range 500 {
+		going, end := make(chan struct{}), make(chan error)
+		go func() {
+			for n := 0; ; n++ {
+				if _, err := tab.Bar.Wait(context.Background()); err != nil {
+					end <- err
+					return
+				}
+				if n == 0 {
+					close(going)
+				}
+			}
+		}()
+		<-going
+		tab.Bar.Abort()
+		if !tab.Bar.Broken() {
+			t.Fatal("not broken after Abort")
+		}
+		if err := <-end; !errors.Is(err, futexlock.ErrBroken) {
+			t.Fatal(err)
+		}
+		tab.Bar.Reset()
 	}
 }
 

@@ -22,6 +22,9 @@ func (b *Barrier) join(seg *shm.Segment, v uint64, self uint32) bool {
 		c := &b.cells[(at+k)%len(b.cells)]
 		for {
 			old := c.Load()
+			if old == want {
+				return true // another goroutine of ours came meanwhile
+			}
 			if old != 0 && uint32(old) == barrierEpoch(v) {
 				break // another party's
 			}

@@ -233,11 +233,24 @@ func (c *Cond) Signal() { c.SignalN(1) }
 
 // SignalN wakes up to n waiters.
 func (c *Cond) SignalN(n int) {
+	if shm.SelfAt(low(&c.state)) == 0 {
+		stray("Cond.Signal")
+	}
 	if n <= 0 {
 		return
 	}
 	shm.RaceRelease(c)
-	n = min(n, maxPending)
+	if c.state.Load()&condWaited != 0 {
+		c.signal(min(n, maxPending))
+	}
+}
+
+// signal is SignalN where somebody waits.
+func (c *Cond) signal(n int) {
+	// Whoever is told may close c.
+	var stay shm.Stay
+	entered("Cond.Signal", shm.Find(c), &stay, low(&c.state))
+	defer stay.Leave()
 	var v, sent uint64
 	for {
 		v = c.state.Load()
@@ -278,7 +291,20 @@ func (c *Cond) SignalN(n int) {
 
 // Broadcast wakes every waiter.
 func (c *Cond) Broadcast() {
+	if shm.SelfAt(low(&c.state)) == 0 {
+		stray("Cond.Broadcast")
+	}
 	shm.RaceRelease(c)
+	if c.state.Load()&condWaited != 0 {
+		c.tellAll()
+	}
+}
+
+// tellAll is Broadcast where somebody waits.
+func (c *Cond) tellAll() {
+	var stay shm.Stay // as in signal
+	entered("Cond.Broadcast", shm.Find(c), &stay, low(&c.state))
+	defer stay.Leave()
 	for {
 		v := c.state.Load()
 		if v&condWaited == 0 {

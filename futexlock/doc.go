@@ -28,8 +28,10 @@
 // initial state; Semaphore and Barrier have an Init for what zero cannot say.
 // Put them into any segment of package shm: alone, in arrays, inside your own
 // structs. They have no handle and no name: a lock is a bare pointer, and learns
-// from its address which segment it is in and who this process is there. A lock
-// that lies in no segment panics and says so.
+// from its address which segment it is in and who this process is there. If it lies
+// in no segment, in one that this process has closed, or in one that it only looks at
+// (shm.Peek), every method that changes it or waits for it panics and says so; those
+// that only look answer all the same.
 //
 //	Python              sync          here
 //	Lock                Mutex         Mutex

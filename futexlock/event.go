@@ -54,18 +54,32 @@ func (e *Event) IsSet() bool {
 
 // Set sets e and wakes every process that waits for it.
 func (e *Event) Set() {
+	if shm.SelfAt(&e.word) == 0 {
+		stray("Event.Set")
+	}
 	shm.RaceRelease(e)
-	for {
-		v := e.word.Load()
-		if v&(eventSet|eventWaited) == eventSet {
-			return
-		}
-		nv := v
-		if v&eventSet == 0 {
-			nv = (v + eventOnce) | eventSet
-		}
+	for v := e.word.Load(); v&eventWaited == 0; v = e.word.Load() {
 		// Publishes what the caller wrote before. Pairs with the loads in
 		// IsSet and Wait.
+		if v&eventSet != 0 || e.word.CompareAndSwap(v, v+eventOnce|eventSet) {
+			return
+		}
+	}
+	e.setSlow()
+}
+
+// setSlow is Set where somebody may sleep, or a Set was killed before its wake.
+func (e *Event) setSlow() {
+	// Whoever sees that e is set may close it.
+	var stay shm.Stay
+	entered("Event.Set", shm.Find(e), &stay, &e.word)
+	defer stay.Leave()
+	for {
+		v := e.word.Load()
+		nv := v
+		if v&eventSet == 0 {
+			nv = v + eventOnce | eventSet
+		}
 		if nv != v && !e.word.CompareAndSwap(v, nv) {
 			continue
 		}
@@ -87,6 +101,9 @@ func (e *Event) Set() {
 
 // Clear clears e. Who waits from now on sleeps until the next Set.
 func (e *Event) Clear() {
+	if shm.SelfAt(&e.word) == 0 {
+		stray("Event.Clear")
+	}
 	for {
 		v := e.word.Load()
 		if v&eventSet == 0 || e.word.CompareAndSwap(v, v&^eventSet) {
@@ -100,7 +117,7 @@ func (e *Event) Clear() {
 // process closes the segment, shm.ErrClosed.
 func (e *Event) Wait(ctx context.Context) error {
 	start := e.word.Load()
-	if start&eventSet != 0 { // pairs with the CAS in Set
+	if start&eventSet != 0 && shm.SelfAt(&e.word) != 0 { // pairs with the CAS in Set
 		shm.RaceAcquire(e)
 		return nil
 	}
@@ -154,8 +171,12 @@ func eventState(v uint32) string {
 
 func (e *Event) sweep(_ *shm.Segment, _ uint32) {
 	v := e.word.Load()
-	if v&(eventSet|eventWaited) == eventSet|eventWaited {
-		shm.Wake(&e.word, -1)
+	if v&eventWaited == 0 {
+		return
+	}
+	// dead may have set e and woken nobody, be it clear again by now.
+	shm.Wake(&e.word, -1)
+	if v&eventSet != 0 {
 		e.word.CompareAndSwap(v, v&^eventWaited)
 	}
 }

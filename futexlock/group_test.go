@@ -318,8 +318,20 @@ func TestRecursiveMutex(t *testing.T) {
 	if err := r.LockContext(seconds(t, 5), h); !errors.Is(err, futexlock.ErrOwnerDied) {
 		t.Fatal(err)
 	}
+	// It is told until it says Consistent, inside as well.
+	if err := r.Lock(h); !errors.Is(err, futexlock.ErrOwnerDied) {
+		t.Errorf("again, after a death: %v", err)
+	}
+	if ok, err := r.TryLock(h); !ok || !errors.Is(err, futexlock.ErrOwnerDied) {
+		t.Errorf("again by trying, after a death: %v, %v", ok, err)
+	}
 	r.Consistent(h)
-	r.Unlock(h)
+	if err := r.Lock(h); err != nil {
+		t.Errorf("again, after Consistent: %v", err)
+	}
+	for range 4 {
+		r.Unlock(h)
+	}
 	mustPanic(t, "it is free", func() { r.Unlock(h) })
 	if s := r.State(); s != "unlocked" {
 		t.Errorf("residue: %s", s)

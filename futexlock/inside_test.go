@@ -116,6 +116,25 @@ func TestGatheredPermitsVanish(t *testing.T) {
 	}
 }
 
+// A process has closed the segment while it held a RecursiveMutex, and opened it
+// again: it is somebody else now. Another holder of it is about to write its name.
+func TestRecursiveMutexOfAnEarlierToken(t *testing.T) {
+	o, err := shm.New[RecursiveMutex]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	r, h := o.Value(), NewHolder()
+	self := uint32(shm.Find(r).Self())
+	r.word.Store(self)
+	r.holder.Store(h.in(self + 1))
+	if ok, _ := r.TryLock(h); ok {
+		t.Error("locked again what another holds")
+	}
+	mustMisuse(t, func() { r.Unlock(h) })
+	r.word.Store(0)
+}
+
 func TestEarlierEpochs(t *testing.T) {
 	for _, c := range []struct {
 		e, than uint32

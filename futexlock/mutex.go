@@ -104,12 +104,9 @@ func (m *Mutex) Unlock() {
 }
 
 func (m *Mutex) unlockSlow() {
-	seg, self := attached("Mutex.Unlock", shm.Find(m))
 	// Whoever is next may close m as soon as it has it, and we have not left.
 	var stay shm.Stay
-	if stay.Enter(seg, &m.word) != nil {
-		stray("Mutex.Unlock")
-	}
+	seg, self := entered("Mutex.Unlock", shm.Find(m), &stay, &m.word)
 	defer stay.Leave()
 	if !unlockWordSlow(&m.word, self) {
 		notHeld("Unlock", "Mutex", seg, shm.Token(holderOf(m.word.Load())))

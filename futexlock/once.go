@@ -49,7 +49,7 @@ func (o *Once) Done() bool {
 //
 // The return of the f that succeeded synchronizes before the return of every Do.
 func (o *Once) Do(f func() error) error {
-	if o.Done() {
+	if o.Done() && shm.SelfAt(&o.word) != 0 {
 		return nil
 	}
 	return mustLock("Once.Do", o.DoContext(context.Background(), f))
@@ -59,7 +59,7 @@ func (o *Once) Do(f func() error) error {
 // returns ctx's error, wrapped. It does not interrupt f. If this process closes
 // the segment meanwhile it returns shm.ErrClosed.
 func (o *Once) DoContext(ctx context.Context, f func() error) error {
-	if o.Done() {
+	if o.Done() && shm.SelfAt(&o.word) != 0 {
 		return nil
 	}
 	seg, self := attached("Once.Do", shm.Find(o))

@@ -2,6 +2,7 @@ package futexlock
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"shmkit/shm"
 )
@@ -34,6 +35,15 @@ func (o Owner) String() string {
 // It stops the caller if that is none.
 func attached(op string, seg *shm.Segment) (_ *shm.Segment, self uint32) {
 	if seg == nil {
+		stray(op)
+	}
+	return seg, uint32(seg.Self())
+}
+
+// entered is attached for a step that lets another goroutine of this process close
+// the lock, and is followed by more: the caller ends the stay.
+func entered(op string, seg *shm.Segment, stay *shm.Stay, word *atomic.Uint32) (_ *shm.Segment, self uint32) {
+	if seg == nil || stay.Enter(seg, word) != nil {
 		stray(op)
 	}
 	return seg, uint32(seg.Self())

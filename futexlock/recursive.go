@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"structs"
@@ -54,8 +55,11 @@ type RecursiveMutex struct {
 
 // Lock locks r for h, waiting as long as another holder has it. If h has it
 // already Lock counts. It returns nil; ErrOwnerDied: r is held, but a holder
-// died inside and nobody has called Consistent since; or ErrOverflow, not
-// locked once more, when h has locked it 2,147,483,647 times.
+// died inside and nobody has called Consistent since, which h is told every time;
+// or ErrOverflow, not locked once more, when h has locked it 2,147,483,647 times.
+//
+// Lock panics if r lies in no attached segment, or if this process closes the
+// segment meanwhile, or with the zero Holder.
 func (r *RecursiveMutex) Lock(h Holder) error {
 	return mustLock("RecursiveMutex.Lock", r.lock(context.Background(), "RecursiveMutex.Lock", h))
 }
@@ -73,13 +77,13 @@ func (r *RecursiveMutex) TryLock(h Holder) (bool, error) {
 	seg, self, again := r.enter("RecursiveMutex.TryLock", h)
 	if again {
 		err := r.deeper("RecursiveMutex.TryLock")
-		return err == nil, err
+		return !errors.Is(err, ErrOverflow), err
 	}
 	ok, died := tryLockWord(seg, &r.word, self, true)
 	if !ok {
 		return false, nil
 	}
-	return true, r.entered("RecursiveMutex.TryLock", h, died)
+	return true, r.entered("RecursiveMutex.TryLock", h, self, died)
 }
 
 func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
@@ -90,7 +94,7 @@ func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
 	if !r.word.CompareAndSwap(0, self) {
 		return r.lockSlow(ctx, op, h, seg, self)
 	}
-	return r.entered(op, h, false)
+	return r.entered(op, h, self, false)
 }
 
 func (r *RecursiveMutex) lockSlow(ctx context.Context, op string, h Holder, seg *shm.Segment, self uint32) error {
@@ -100,8 +104,12 @@ func (r *RecursiveMutex) lockSlow(ctx context.Context, op string, h Holder, seg 
 	if err != nil {
 		return failed(op, err)
 	}
-	return r.entered(op, h, died)
+	return r.entered(op, h, self, died)
 }
+
+// in is h as self writes it. A process that has closed the segment and opened it
+// again is another participant: what h held before it does not hold now.
+func (h Holder) in(self uint32) uint64 { return h.id ^ uint64(self)<<32 }
 
 // enter finds out who we are and whether h has r already. Only h itself can
 // have written h.
@@ -110,7 +118,7 @@ func (r *RecursiveMutex) enter(op string, h Holder) (seg *shm.Segment, self uint
 	if h.id == 0 {
 		panic("futexlock: " + op + " with the zero Holder: make one with NewHolder")
 	}
-	return seg, self, r.holder.Load() == h.id && holderOf(r.word.Load()) == self
+	return seg, self, r.holder.Load() == h.in(self) && holderOf(r.word.Load()) == self
 }
 
 func (r *RecursiveMutex) deeper(op string) error {
@@ -118,20 +126,20 @@ func (r *RecursiveMutex) deeper(op string) error {
 		return failed(op, ErrOverflow)
 	}
 	r.depth++
-	return nil
+	return told(op, r.word.Load()&ownerDied != 0)
 }
 
 // entered notes who has r. Killed here, we leave the word to name us: the next
 // holder writes its own name and depth over ours.
-func (r *RecursiveMutex) entered(op string, h Holder, died bool) error {
-	shm.StoreRelease(&r.holder, h.id)
+func (r *RecursiveMutex) entered(op string, h Holder, self uint32, died bool) error {
+	shm.StoreRelease(&r.holder, h.in(self))
 	r.depth = 1
 	shm.RaceAcquire(r)
 	return told(op, died)
 }
 
 // mustHold panics unless h holds r.
-func (r *RecursiveMutex) mustHold(op string, h Holder) (self uint32) {
+func (r *RecursiveMutex) mustHold(op string, h Holder) (_ *shm.Segment, self uint32) {
 	seg, self, again := r.enter("RecursiveMutex."+op, h)
 	if !again {
 		if t := holderOf(r.word.Load()); t != self {
@@ -139,27 +147,36 @@ func (r *RecursiveMutex) mustHold(op string, h Holder) (self uint32) {
 		}
 		panic("futexlock: " + op + " of a RecursiveMutex that this Holder does not hold: another Holder of this process does")
 	}
-	return self
+	return seg, self
 }
 
 // Unlock undoes one Lock of h; the last one unlocks r. It panics if h does not
 // hold r.
 func (r *RecursiveMutex) Unlock(h Holder) {
-	self := r.mustHold("Unlock", h)
+	seg, self := r.mustHold("Unlock", h)
 	if r.depth--; r.depth > 0 {
 		return
 	}
 	shm.RaceRelease(r)
 	shm.StoreRelease(&r.holder, 0)
 	if !r.word.CompareAndSwap(self, 0) {
-		unlockWordSlow(&r.word, self)
+		r.unlockSlow(seg, self)
 	}
+}
+
+func (r *RecursiveMutex) unlockSlow(seg *shm.Segment, self uint32) {
+	// As with Mutex: whoever is next may close r.
+	var stay shm.Stay
+	entered("RecursiveMutex.Unlock", seg, &stay, &r.word)
+	unlockWordSlow(&r.word, self)
+	stay.Leave()
 }
 
 // Consistent declares the data that r protects repaired: later lockers are no
 // longer told ErrOwnerDied. It panics if h does not hold r.
 func (r *RecursiveMutex) Consistent(h Holder) {
-	consistentWord(&r.word, r.mustHold("Consistent", h))
+	_, self := r.mustHold("Consistent", h)
+	consistentWord(&r.word, self)
 }
 
 // Owner returns the process that holds r, for people; false if r is free.

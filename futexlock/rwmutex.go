@@ -164,7 +164,11 @@ func (rw *RWMutex) TryLock() (bool, error) {
 // Unlock unlocks rw for writing and lets in the readers that waited. It panics
 // if this process does not hold rw for writing.
 func (rw *RWMutex) Unlock() {
-	seg, self := attached("RWMutex.Unlock", shm.Find(rw))
+	// Readers that come in by the gate may close rw before we have let go of the
+	// write side.
+	var stay shm.Stay
+	seg, self := entered("RWMutex.Unlock", shm.Find(rw), &stay, &rw.write)
+	defer stay.Leave()
 	rw.mustWrite(seg, self, "Unlock")
 	shm.RaceRelease(&rw.gate)
 	shm.RaceRelease(&rw.write)

@@ -309,8 +309,9 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 	// just now; then one of the dead. Where all 32 are in use for long, that is
 	// asked by every reader: the kernel only now and then.
 	w := watcher{seg: seg}
-	for try, mine := range []func(v uint64) bool{
-		func(v uint64) bool { return cellToken(v) == self && !fullCell(v) },
+	ours := func(v uint64) bool { return cellToken(v) == self && !fullCell(v) }
+	for try, free := range []func(v uint64) bool{
+		ours,
 		func(v uint64) bool { return cellToken(v) == 0 },
 		func(v uint64) bool { return cellReaders(v) == 0 },
 		func(v uint64) bool { return cellToken(v) != self && w.gone(shm.Token(cellToken(v))) },
@@ -321,7 +322,8 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 		for k := range uint32(ReaderCells) {
 			i := (home(self) + k) % ReaderCells
 			c := &rw.cells[i].v
-			for v := c.Load(); mine(v); v = c.Load() {
+			// One that was free may be ours by now, by another goroutine.
+			for v := c.Load(); free(v) || ours(v); v = c.Load() {
 				n := v + oneReader(cl)
 				if cellToken(v) != self {
 					// The writer must look here. Pairs with the load in drain.
@@ -349,7 +351,9 @@ func (rw *RWMutex) enter(seg *shm.Segment, self, cl uint32) *atomic.Uint64 {
 
 // runlockSlow is RUnlock of a reader that cannot leave by an open lane.
 func (rw *RWMutex) runlockSlow() {
-	seg, self := attached("RWMutex.RUnlock", shm.Find(rw))
+	var stay shm.Stay // see Unlock
+	seg, self := entered("RWMutex.RUnlock", shm.Find(rw), &stay, &rw.write)
+	defer stay.Leave()
 	for {
 		g, lane := rw.gate.Load(), rw.homeLane(self).Load()
 		// Whoever reads alone is the only one inside. What a cell of ours counts

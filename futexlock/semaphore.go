@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"shmkit/shm"
+	"shmkit/shm/fault"
 )
 
 // MaxOwned is the largest maximum of a Semaphore whose permits know who holds
@@ -50,6 +51,7 @@ func (s *Semaphore) Init(value, max uint32) error {
 	if max != 0 && value > max {
 		return failed("Semaphore.Init", fmt.Errorf("value %d above the maximum %d: %w", value, max, ErrOverflow))
 	}
+	attached("Semaphore.Init", shm.Find(s))
 	s.value.Store(value)
 	for i := range s.cells {
 		c := uint64(permitOut)
@@ -112,12 +114,29 @@ func (s *Semaphore) mayTry() bool {
 // included where they have cells, it returns ErrOverflow and changes nothing.
 func (s *Semaphore) Release(n uint32) error {
 	seg, self := attached("Semaphore.Release", shm.Find(s))
+	var stay shm.Stay // whoever gets a permit may close s
+	if stay.Note(seg, &s.bell) != nil {
+		stray("Semaphore.Release")
+	}
 	shm.RaceRelease(s)
 	if !s.give(seg, self, n) {
 		return failed("Semaphore.Release", fmt.Errorf("%d more than the maximum allows: %w", n, ErrOverflow))
 	}
-	s.announce(n)
+	if fault.Enabled {
+		fault.Point("futexlock.semaphore.given")
+	}
+	if s.bell.Load()&waited != 0 { // pairs with the CAS in wait
+		s.announceFrom(seg, &stay, n)
+	}
 	return nil
+}
+
+// announceFrom is announce for one that has only noted its stay.
+func (s *Semaphore) announceFrom(seg *shm.Segment, stay *shm.Stay, n uint32) {
+	if stay.Enter(seg, &s.bell) == nil {
+		s.announce(n)
+		stay.Leave()
+	}
 }
 
 // announce wakes the waiters that n new permits may be for.
@@ -183,12 +202,22 @@ func (p Permit) Release() {
 	if p.s == nil {
 		panic("futexlock: Release of the zero Permit")
 	}
+	seg, _ := attached("Permit.Release", shm.Find(p.s))
+	var stay shm.Stay // as in Semaphore.Release
+	if stay.Note(seg, &p.s.bell) != nil {
+		stray("Permit.Release")
+	}
 	shm.RaceRelease(p.s)
 	// Pairs with the CAS in own.
 	if !p.s.cells[p.cell].CompareAndSwap(p.held, freed(p.held)) {
 		panic("futexlock: Release of a Permit that this process does not hold, or no longer")
 	}
-	p.s.announce(1)
+	if fault.Enabled {
+		fault.Point("futexlock.semaphore.given")
+	}
+	if p.s.bell.Load()&waited != 0 { // pairs with the CAS in wait
+		p.s.announceFrom(seg, &stay, 1)
+	}
 }
 
 // Value returns how many permits are free. Without a pause in the traffic it is

@@ -25,9 +25,8 @@ import (
 //	rung, nobody woken               a flag too many              the next ring
 
 var _ = fault.Declare(
-	"futexlock.semaphore.gathered", "futexlock.semaphore.taken", "futexlock.semaphore.owned",
-	"futexlock.semaphore.giving", "futexlock.semaphore.given", "futexlock.semaphore.waited",
-	"futexlock.semaphore.woken", "futexlock.semaphore.reclaimed",
+	"futexlock.semaphore.gathered", "futexlock.semaphore.owned", "futexlock.semaphore.given",
+	"futexlock.semaphore.waited", "futexlock.semaphore.woken", "futexlock.semaphore.reclaimed",
 )
 
 // take takes n permits, or none.

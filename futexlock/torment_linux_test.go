@@ -45,7 +45,10 @@ func torment(ctx context.Context, r *rack, rnd *rand.Rand, i int) error {
 		err := r.Rec.L.Lock(h)
 		if ok, told := held(err); ok {
 			err = r.Rec.section(r, told, func() {
-				if r.Rec.L.Lock(h) == nil {
+				if ok, again := held(r.Rec.L.Lock(h)); ok {
+					if again != told {
+						panic(fmt.Sprintf("told of a death: %v; inside: %v", told, again))
+					}
 					r.Rec.L.Unlock(h)
 				}
 				pause()

@@ -63,7 +63,7 @@ func (w *WaitGroup) Add(n int) error {
 	if n < 0 {
 		shm.RaceRelease(w)
 		for ; n < 0; n++ {
-			w.done(self)
+			w.done(seg, self)
 		}
 		return nil
 	}
@@ -83,9 +83,9 @@ func (w *WaitGroup) Add(n int) error {
 
 // Done takes one task off this process. It panics if it has none.
 func (w *WaitGroup) Done() {
-	_, self := attached("WaitGroup.Done", shm.Find(w))
+	seg, self := attached("WaitGroup.Done", shm.Find(w))
 	shm.RaceRelease(w)
-	w.done(self)
+	w.done(seg, self)
 }
 
 // charge adds n tasks to a cell of self.
@@ -102,7 +102,8 @@ func (w *WaitGroup) charge(self uint32, n int) error {
 	for _, token := range [...]uint32{self, 0} {
 		for i := range w.cells {
 			c := &w.cells[i]
-			for v := c.Load(); taskToken(v) == token; v = c.Load() {
+			// An empty cell may become ours meanwhile, by another goroutine.
+			for v := c.Load(); taskToken(v) == token || taskToken(v) == self; v = c.Load() {
 				if !load(n).fits(v) {
 					return ErrOverflow
 				}
@@ -129,11 +130,15 @@ func (w *WaitGroup) put(c *atomic.Uint64, v uint64, self uint32, n int) bool {
 	return true
 }
 
-func (w *WaitGroup) done(self uint32) {
+func (w *WaitGroup) done(seg *shm.Segment, self uint32) {
+	var stay shm.Stay // whoever waited for the last task may close w
 	at := shm.Token(self).Slot()
 	for k := range w.cells {
 		c := &w.cells[(at+k)%TaskProcesses]
 		for v := c.Load(); taskToken(v) == self && tasks(v) > 0; v = c.Load() {
+			if tasks(v) == 1 && stay.Note(seg, &w.bell) != nil {
+				stray("WaitGroup.Done")
+			}
 			// Pairs with the loads in count.
 			if !c.CompareAndSwap(v, relieved(v)) {
 				continue
@@ -141,8 +146,9 @@ func (w *WaitGroup) done(self uint32) {
 			if fault.Enabled {
 				fault.Point("futexlock.waitgroup.done")
 			}
-			if tasks(v) == 1 && w.bell.Load()&waited != 0 {
+			if tasks(v) == 1 && w.bell.Load()&waited != 0 && stay.Enter(seg, &w.bell) == nil {
 				ring(&w.bell, -1)
+				stay.Leave()
 			}
 			return
 		}

@@ -49,7 +49,12 @@ func (w *WaitGroup) Take() error {
 
 // underLock runs f with the group's lock held and the journal clean.
 func (w *WaitGroup) underLock(seg *shm.Segment, self uint32, f func(self uint32)) {
+	// Who waits for the tasks that f moves may close w before we have let go of
+	// the lock.
 	var stay shm.Stay
+	if stay.Enter(seg, &w.lock) != nil {
+		mustLock("WaitGroup", shm.ErrClosed)
+	}
 	defer stay.Leave()
 	if !w.lock.CompareAndSwap(0, self) {
 		died, err := lockWordSlow(context.Background(), seg, &stay, &w.lock, self)

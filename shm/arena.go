@@ -3,6 +3,7 @@ package shm
 import (
 	"fmt"
 	"io/fs"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -121,7 +122,7 @@ func (a *arena) blockOf(off uint64) (uint32, bool) {
 	if off < a.first {
 		return 0, false
 	}
-	b := (off - a.first) / uint64(a.size)
+	b := (off - a.first) >> bits.TrailingZeros32(a.size)
 	return uint32(b), b < uint64(a.blocks)
 }
 

@@ -132,8 +132,7 @@ func (c *core) leaveTable() {
 // enter marks the begin of a slow path, which Close waits for; it reports
 // false if the segment is closed.
 func (c *core) enter() bool {
-	_, ok := c.slow.enter()
-	return ok
+	return c.slow.enter()
 }
 
 func (c *core) leave() { c.slow.leave() }

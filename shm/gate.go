@@ -40,7 +40,7 @@ func (s *Segment) Lead(ctx context.Context, word *atomic.Uint32) error {
 		sh.mu.Unlock()
 		return ErrClosed
 	}
-	if _, ok := pass.enter(); !ok {
+	if !pass.enter() {
 		sh.mu.Unlock()
 		return ErrClosed
 	}

@@ -19,7 +19,7 @@ func TestPassage(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for {
-					if _, ok := p.enter(); !ok {
+					if !p.enter() {
 						return
 					}
 					inside.Add(1)

@@ -23,18 +23,17 @@ const (
 )
 
 // enter reports whether the passage is open; the caller must then call leave.
-// life is the same until somebody shuts it.
-func (p *passage) enter() (life uint64, ok bool) {
-	if v := p.word.Add(1); v&passageShut == 0 {
-		return v &^ passageInside, true
+func (p *passage) enter() bool {
+	if p.word.Add(1)&passageShut == 0 {
+		return true
 	}
 	p.leave()
-	return 0, false
+	return false
 }
 
-// again is enter for one that was inside before: false if the passage has been
-// shut since, be it open again.
-func (p *passage) again(life uint64) bool {
+// enterLife is enter for one that has seen the passage in that life: false if it
+// has been shut since, be it open again.
+func (p *passage) enterLife(life uint64) bool {
 	if p.word.Add(1)&^passageInside == life {
 		return true
 	}

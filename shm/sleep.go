@@ -144,7 +144,7 @@ func (s *Segment) Sleep(ctx context.Context, word *atomic.Uint32, val uint32, ow
 	if pass == nil {
 		return Closed
 	}
-	if _, ok := pass.enter(); !ok {
+	if !pass.enter() {
 		return Closed
 	}
 	defer pass.leave()

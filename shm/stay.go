@@ -18,28 +18,46 @@ type Stay struct {
 	in      bool
 }
 
-// Enter begins a stay at word, which lies in s; it does nothing if the stay has
-// begun already. After a Leave it begins it again, in the same object. It returns
-// ErrClosed if this process has closed what word lies in, be that opened again
-// since.
-func (y *Stay) Enter(s *Segment, word *atomic.Uint32) error {
-	switch {
-	case y.in:
-	case y.pass == nil:
-		if y.pass = s.core.passageAt(word); y.pass == nil {
-			return ErrClosed
-		}
-		if y.counted = s.core.arena != nil; y.counted {
-			y.life, y.in = y.pass.enter()
-		} else {
-			y.in = !y.Closed() // a segment has one life, the first
-		}
-	case y.counted:
-		y.in = y.pass.again(y.life)
-	default:
-		y.in = !y.Closed()
+// Note is for what may have to be followed by a stay, but mostly is not: a step
+// that lets another goroutine of this process close the object. It notes what word,
+// which lies in s, is part of. The first Enter after it begins the stay there or, if
+// this process has closed that since, not at all. It costs no atomic change. It
+// returns ErrClosed if word lies in a block that this process has not open.
+func (y *Stay) Note(s *Segment, word *atomic.Uint32) error {
+	if s.core.arena == nil {
+		y.pass = &s.core.slow // it has one life, the first
+		return nil
 	}
-	if !y.in {
+	return y.noteBlock(s.core, word)
+}
+
+func (y *Stay) noteBlock(c *core, word *atomic.Uint32) error {
+	p := c.passageAt(word)
+	if p == nil {
+		return ErrClosed
+	}
+	life := p.word.Load() &^ passageInside
+	if life&passageShut != 0 {
+		return ErrClosed
+	}
+	y.pass, y.life, y.counted = p, life, true
+	return nil
+}
+
+// Enter begins a stay at word, which lies in s; it does nothing if the stay has
+// begun already. After a Leave, or a Note, it begins it in the same object. It
+// returns ErrClosed if this process has closed what word lies in, be that opened
+// again since.
+func (y *Stay) Enter(s *Segment, word *atomic.Uint32) error {
+	if y.in {
+		return nil
+	}
+	if y.pass == nil {
+		if err := y.Note(s, word); err != nil {
+			return err
+		}
+	}
+	if y.in = !y.counted && !y.Closed() || y.counted && y.pass.enterLife(y.life); !y.in {
 		return ErrClosed
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 
 // Enabled reports whether any point is armed or recorded in this process. It
 // is false except in processes that a test starts for a role. It is written by
-// Arm and Record only, before the goroutines that pass points are started, and
+// Arm, Call and Record only, before the goroutines that pass points are started, and
 // may be read by all of them.
 var Enabled bool
 
@@ -31,6 +31,7 @@ type trap struct {
 var points struct {
 	sync.Mutex
 	traps  map[string][]*trap
+	calls  map[string]func()
 	passed map[string]int
 	known  map[string]bool
 }
@@ -82,6 +83,22 @@ func Arm(spec string) error {
 	return nil
 }
 
+// Call makes the next goroutine that passes the point call f there, once: for a test
+// of what other goroutines of the process can do in that moment. As after Arm,
+// the goroutines that pass points must not have started; or something must be armed
+// already.
+func Call(name string, f func()) {
+	points.Lock()
+	defer points.Unlock()
+	if points.calls == nil {
+		points.calls = make(map[string]func())
+	}
+	points.calls[name] = f
+	if !Enabled {
+		Enabled = true
+	}
+}
+
 // Record sets Enabled without arming anything, so that Passed counts the
 // points that a test's own process goes through.
 func Record() { Enabled = true }
@@ -103,9 +120,14 @@ func Point(name string) {
 			sprung, do = true, t.do
 		}
 	}
+	call := points.calls[name]
+	delete(points.calls, name)
 	// The lock is free again before the process stops: a goroutine that is
 	// continued later must not find it held by one that a kill left standing.
 	points.Unlock()
+	if call != nil {
+		call()
+	}
 	if sprung {
 		spring(do)
 	}

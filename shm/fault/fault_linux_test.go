@@ -116,3 +116,16 @@ func BenchmarkDisabled(b *testing.B) {
 		}
 	}
 }
+
+// A call is made once, at its point, and the process goes on.
+func TestCall(t *testing.T) {
+	n := 0
+	fault.Call("fault.called", func() { n++; fault.Point("fault.called") })
+	for range 3 {
+		fault.Point("fault.called")
+	}
+	fault.Point("fault.elsewhere")
+	if n != 1 || fault.Passed("fault.called") != 4 {
+		t.Errorf("%d calls, %d passes", n, fault.Passed("fault.called"))
+	}
+}
