@@ -7,31 +7,41 @@ import (
 	"time"
 )
 
-// standsStill says whether the process uses no CPU: it is stopped, or it
-// waits for something. It looks twice, some milliseconds apart.
+// standsStill says whether no thread of the process runs or wants to: it is
+// stopped or dead, or it waits for something. It looks several times. That a process
+// uses no CPU is not enough: on a busy machine it may wait for one.
 func standsStill(pid int) bool {
-	a := cpuOf(pid)
-	time.Sleep(30 * time.Millisecond)
-	b := cpuOf(pid)
-	return a != nil && bytes.Equal(a, b)
+	a, idle := threadsOf(pid)
+	for range 3 {
+		if !idle {
+			return false
+		}
+		time.Sleep(10 * time.Millisecond)
+		var b []byte
+		if b, idle = threadsOf(pid); !bytes.Equal(a, b) {
+			return false
+		}
+	}
+	return idle
 }
 
-// cpuOf reads how long each thread of the process has run, in ticks of 10 ms.
-func cpuOf(pid int) (all []byte) {
+// threadsOf reads how long each thread of the process has run, in ticks of 10
+// ms, and whether all are asleep, stopped or dead.
+func threadsOf(pid int) (ran []byte, idle bool) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	for _, t := range tasks {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/stat", pid, t.Name()))
 		if err != nil {
-			return nil
+			return nil, false
 		}
-		if i := bytes.LastIndexByte(b, ')'); i >= 0 {
-			if f := bytes.Fields(b[i+1:]); len(f) > 13 {
-				all = append(append(all, f[11]...), f[12]...)
-			}
+		f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+		if len(f) < 14 || !bytes.ContainsAny(f[0], "STtZX") {
+			return nil, false
 		}
+		ran = append(append(append(ran, f[11]...), f[12]...), ' ')
 	}
-	return all
+	return ran, true
 }
