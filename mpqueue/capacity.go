@@ -88,8 +88,9 @@ func (q *core) unreleased(p uint64) (uint64, *slot, uint64) {
 	if r := q.control.released.Load(); int64(r-h) > 0 {
 		h = r
 	}
-	if p-h > q.geo.capacity {
-		h = p - q.geo.capacity // whoever claimed p-1 found the place before that released
+	if p-h > q.geo.capacity { // or p is before h, as others were faster
+		// Whoever claimed p-1 found the place a lap before that released, if there is one.
+		h = p - min(q.geo.capacity, p-q.geo.first)
 	}
 	for {
 		i, lap := q.geo.locate(h)

@@ -1,6 +1,7 @@
 package mpqueue
 
 import (
+	"context"
 	"sync/atomic"
 
 	"shmkit/shm"
@@ -38,6 +39,8 @@ type core struct {
 
 	tasks   *tasks // of a handle of a Joinable queue
 	closing atomic.Bool
+	life    context.Context // ends when the handle is closed
+	stop    context.CancelFunc
 	letter  letterBox
 
 	spinPut, spinGet spinner
@@ -54,6 +57,7 @@ func newCore(s *shm.Segment, g geometry) *core {
 		q.leaseCell = q.cell(cellLeases)
 	}
 	q.writing, q.reading = makeWord(0, q.self, writing), makeWord(0, q.self, reading)
+	q.life, q.stop = context.WithCancel(context.Background())
 	q.spinPut.init()
 	q.spinGet.init()
 	return q

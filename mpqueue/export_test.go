@@ -151,3 +151,10 @@ func Wrapped[T any](q *Queue[T]) (laps, epochs, sequences, generations bool) {
 	})
 	return
 }
+
+// ReleasedBefore returns up to where, of the positions before p, all have been
+// released, as far as one can see who has found p to be the end a while ago.
+func ReleasedBefore[T any](q *Queue[T], p int) int {
+	h, _, _ := q.q.unreleased(q.q.geo.first + uint64(p))
+	return int(h - q.q.geo.first)
+}

@@ -63,11 +63,12 @@ func (q *Queue[T]) getTask(i *Item[T], err error) (v T, _ error) {
 	if err != nil {
 		return v, err
 	}
+	v = i.Value() // first: once it is in the list, the TaskDone of others may be for it
 	t := q.q.tasks
 	t.mu.Lock()
 	t.open = append(t.open, i.leased)
 	t.mu.Unlock()
-	return i.Value(), nil
+	return v, nil
 }
 
 // TaskDone says that the oldest item that Get has returned in this process is

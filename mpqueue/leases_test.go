@@ -102,3 +102,22 @@ func TestGetBatchSaysWhatIsLost(t *testing.T) {
 		t.Errorf("then %q, %v", dst[:n], err)
 	}
 }
+
+// Who looks what lies before a position, while others are faster and go past it, is
+// told that everything has been released: on the first lap, too, where there is no
+// position a lap before.
+func TestReleasedBeforeFirstLap(t *testing.T) {
+	for capacity := 2; capacity < 8; capacity++ {
+		q := newQueue[int](t, capacity)
+		for n := 1; n <= 3*capacity; n++ {
+			q.Put(background, n)
+			q.Get(background)
+			for p := max(n-capacity, 0); p <= n; p++ {
+				mpqueue.ReleasedBefore(q, n)
+				if h := mpqueue.ReleasedBefore(q, p); h != p {
+					t.Errorf("capacity %d: all before %d is released, and of that before %d, %d", capacity, n, p, h)
+				}
+			}
+		}
+	}
+}

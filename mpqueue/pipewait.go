@@ -143,7 +143,7 @@ func (w *way) spin(s *pipeWait) (ok bool, err error) {
 // wait.go.
 func (w *way) sleep(ctx context.Context, s pipeWait) error {
 	seg, word := w.pipe.seg, w.wordOf(s.what)
-	if err := s.conn.lead(ctx, seg, word); err != nil {
+	if err := leadUntil(ctx, s.conn.life, seg, word); err != nil {
 		return s.gaveUp(w, err)
 	}
 	defer seg.Unlead(word)
@@ -238,18 +238,6 @@ func (s *pipeWait) gaveUp(w *way, err error) error {
 		return errors.Join(ErrFull, err)
 	}
 	return errors.Join(ErrEmpty, err)
-}
-
-// lead waits until this goroutine is the one of its process that sleeps on word,
-// or until c is closed.
-func (c *Conn) lead(ctx context.Context, seg *shm.Segment, word *atomic.Uint32) error {
-	if ctx.Done() == nil {
-		return seg.Lead(c.life, word)
-	}
-	both, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(c.life, cancel)()
-	return seg.Lead(both, word)
 }
 
 // waitData waits until something is there to be received, or never will be: io.EOF.

@@ -255,6 +255,7 @@ func (q *Queue[T]) Close() error {
 	}
 	q.q.closeLetters()
 	err := q.q.seg.Close()
+	q.q.stop()
 	q.q.stirSides()
 	runtime.KeepAlive(q) // and with it the range of memory
 	return err

@@ -168,7 +168,10 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		if line != leads {
 			leave()
 			if line != nil {
-				if err := q.seg.Lead(ctx, line); err != nil {
+				if err := leadUntil(ctx, q.life, q.seg, line); err != nil {
+					if q.seg.Closed() {
+						err = shm.ErrClosed
+					}
 					return q.gaveUp(w, err)
 				}
 				leads = line
@@ -226,6 +229,29 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 	q.passOn(w)
 	return q.endOf(w, r, err)
 }
+
+// leadUntil waits until this goroutine is the one of its process that sleeps on word,
+// as shm's Lead does, or until life ends, which is that of a handle: the process may
+// have others, by which those before us wait.
+func leadUntil(ctx, life context.Context, seg *shm.Segment, word *atomic.Uint32) error {
+	if ctx.Done() == nil {
+		return seg.Lead(life, word)
+	}
+	if seg.Lead(doneContext, word) == nil {
+		return nil // nobody was before us, as mostly: spare the two contexts
+	}
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(life, cancel)()
+	return seg.Lead(both, word)
+}
+
+// doneContext is a context that has ended: with it Lead does not wait.
+var doneContext = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // passOn wakes the next one, if there is anything to do for him: whoever leaves may
 // have used up a wake that was for anybody.
