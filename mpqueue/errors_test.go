@@ -217,6 +217,8 @@ func TestErrorItemAndSlot(t *testing.T) {
 		}
 		mustPanic(t, "Resize", func() { s.Resize(n + 1) })
 		mustPanic(t, "Resize", func() { s.Resize(-1) })
+		s.Resize(0)
+		s.Resize(n) // what has been reserved is still there
 		s.Abort()
 		mustPanic(t, "Commit of a Slot that is committed or aborted", func() { s.Commit() })
 		mustPanic(t, "Bytes of a Slot", func() { s.Bytes() })
@@ -225,6 +227,16 @@ func TestErrorItemAndSlot(t *testing.T) {
 	}
 	mustPanic(t, "ReserveSize(-1)", func() { q.ReserveSize(background, -1) })
 	mustPanic(t, "Reserve of a type without a fixed size", func() { q.Reserve(background) })
+
+	for _, capacity := range []int{1, 0} {
+		q := newQueue[int](t, capacity)
+		s, err := q.Reserve(background)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustPanic(t, "Resize of a Slot of int", func() { s.Resize(3) })
+		s.Abort()
+	}
 
 	j := newQueue[int](t, 2, mpqueue.Joinable())
 	j.Put(background, 1)

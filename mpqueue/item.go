@@ -52,15 +52,23 @@ func (i *Item[T]) tryReceive(q *Queue[T]) (*Item[T], error) {
 }
 
 // open decodes the item, if there is one and it is to be decoded. What the codec
-// cannot decode is done with.
+// cannot decode, or has not the size of a T, is done with.
 func (i *Item[T]) open(err error) (*Item[T], error) {
-	if err == nil && i.q.contents.codec != nil {
+	if c := &i.q.contents; err == nil && c.codec != nil {
 		err = i.openCoded()
+	} else if err == nil && c.layout.Size != 0 && len(i.data) != c.layout.Size {
+		err = i.wrongSize()
 	}
 	if err != nil {
 		return nil, err
 	}
 	return i, nil
+}
+
+func (i *Item[T]) wrongSize() error {
+	err := corrupt("a message of bytes", uint64(i.q.contents.layout.Size), uint64(len(i.data)))
+	i.Done()
+	return err
 }
 
 func (i *Item[T]) openCoded() (err error) {
@@ -81,7 +89,7 @@ func (i *Item[T]) Value() T {
 	if i.q.contents.codec != nil {
 		return i.value
 	}
-	v, _ := i.q.decode(i.data) // its size has been checked
+	v, _ := i.q.decode(i.data) // open has seen that it has the size of one
 	return v
 }
 

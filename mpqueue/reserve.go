@@ -57,7 +57,7 @@ func (s *Slot[T]) reserve(ctx context.Context, q *Queue[T], n int) (*Slot[T], er
 	if err != nil {
 		return nil, err
 	}
-	*s = Slot[T]{q: q, ctx: ctx, id: r.id, data: r.data[:n], held: true}
+	*s = Slot[T]{q: q, ctx: ctx, id: r.id, data: r.data[:n:n], held: true}
 	return s, nil
 }
 
@@ -223,11 +223,14 @@ func (s *Slot[T]) check(op string) {
 }
 
 // Resize makes the message n bytes long, at most as many as were reserved, or it
-// panics.
+// panics; so it does if T has a size of its own.
 func (s *Slot[T]) Resize(n int) {
 	s.check("Resize")
-	if n < 0 || n > len(s.data) {
-		panic(fmt.Sprintf("mpqueue: Resize(%d) of a Slot of %d bytes", n, len(s.data)))
+	if s.q.contents.form == inSlot || s.q.contents.layout.Size != 0 {
+		panic("mpqueue: Resize of a Slot of " + s.q.contents.layout.Type)
+	}
+	if n < 0 || n > cap(s.data) {
+		panic(fmt.Sprintf("mpqueue: Resize(%d) of a Slot of %d bytes", n, cap(s.data)))
 	}
 	s.data = s.data[:n]
 }

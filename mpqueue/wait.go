@@ -186,7 +186,8 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		}
 		if to, _ := q.bed(w, r); to != on && again < lookAgain {
 			again++
-			continue // it waits for something else now
+			q.passOn(w) // as who leaves: it may have used up a wake on the other word
+			continue    // it waits for something else now
 		}
 		var blocker shm.Token
 		if r.unfinished() {
