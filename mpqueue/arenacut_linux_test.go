@@ -64,10 +64,12 @@ func TestArenaCut(t *testing.T) {
 type hoardArgs struct {
 	Queue *mpqueue.Queue[[]byte]
 	Items int
+	Plant string // a bug
 }
 
 // hoarding receives items and keeps them, and then waits for more.
 var hoarding = procstest.Role("mpqueue-hoarding", func(ctx context.Context, a hoardArgs) error {
+	mpqueue.Plant(a.Plant)
 	for range a.Items + 1 {
 		if _, err := a.Queue.Receive(ctx); err != nil {
 			return err
@@ -140,39 +142,54 @@ func TestArenaGiveBackCut(t *testing.T) {
 }
 
 // Who makes room for more leases is killed between the memory and the number that says
-// that it is there: the next one makes it, and gets everything.
+// that it is there: the next one makes it, and gets everything. What the number says is
+// there is there: nobody takes memory by using it, which would be a SIGBUS for him when
+// there is none.
 func TestLeaseGrowthCut(t *testing.T) {
-	const n = 300
-	for pass, held := range []int{0, 256} { // how many leases have memory by then
+	const n, atFirst = 300, 256
+	for pass, held := range []int{0, atFirst} { // how many leases have memory by then
 		t.Run(fmt.Sprint(held), func(t *testing.T) {
 			procstest.Watchdog(t, time.Minute)
-			h := &hands{t: t, q: newQueue[[]byte](t, n)}
-			for range n {
-				h.put(20)
-			}
-			p := hoarding.Start(t, hoardArgs{h.q, n}, procstest.KillAt("mpqueue.lease.reserved", pass+1))
-			if s := p.Wait(); !s.Killed() {
-				t.Fatal(s)
-			}
-			h.q.Segment().Sweep()
-			var items []*mpqueue.Item[[]byte]
-			for k := range n {
-				i, err := h.q.TryReceive()
-				if err != nil {
-					t.Fatal(k, err)
+			cut := func(plant string) (grown int64) {
+				h := &hands{t: t, q: newQueue[[]byte](t, n)}
+				for range n {
+					h.put(20)
 				}
-				if i.Redelivered() != (k < held) || string(i.Bytes()) != string(text(20)) {
-					t.Fatalf("item %d: % x, redelivered %v", k, i.Bytes(), i.Redelivered())
+				p := hoarding.Start(t, hoardArgs{h.q, n, plant}, procstest.KillAt("mpqueue.lease.reserved", pass+1))
+				if s := p.Wait(); !s.Killed() {
+					t.Fatal(s)
 				}
-				items = append(items, i)
-			}
-			for _, i := range items {
-				if err := i.Done(); err != nil {
-					t.Fatal(err)
+				h.q.Segment().Sweep()
+				had := blocks(t, h.q.Segment())
+				var items []*mpqueue.Item[[]byte]
+				for k := range n {
+					i, err := h.q.TryReceive()
+					if err != nil {
+						t.Fatal(k, err)
+					}
+					if i.Redelivered() != (k < held) || string(i.Bytes()) != string(text(20)) {
+						t.Fatalf("item %d: % x, redelivered %v", k, i.Bytes(), i.Redelivered())
+					}
+					items = append(items, i)
+					if len(items) == []int{atFirst, n}[pass] { // those the dead one made room for
+						grown = blocks(t, h.q.Segment()) - had
+					}
 				}
+				for _, i := range items {
+					if err := i.Done(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, err := range h.wrong() {
+					t.Error(err)
+				}
+				return grown
 			}
-			for _, err := range h.wrong() {
-				t.Error(err)
+			if grown := cut(""); grown != 0 {
+				t.Errorf("%d bytes of memory were not there", grown*512)
+			}
+			if cut("count first") == 0 {
+				t.Error("leases counted too early are not noticed: the test is blind")
 			}
 		})
 	}

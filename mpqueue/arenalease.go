@@ -62,6 +62,10 @@ func (q *core) dropSpare(b blockID) {
 // while another does the same, it leaves memory that the next one asks for again.
 func (q *core) growLeases(have uint64) error {
 	want := min(max(2*have, leasesAtFirst), uint64(len(q.leases)))
+	if fault.Enabled && planted.countFirst {
+		q.countLeasable(want)
+		fault.Point("mpqueue.lease.reserved")
+	}
 	from, to := q.geo.leaseOff+have*blockHeader, q.geo.leaseData+want*q.geo.leaseStride()
 	if want < uint64(len(q.leases)) || have > 0 { // headers and data on their own
 		if err := q.seg.Reserve(int(from), int((want-have)*blockHeader)); err != nil {
@@ -72,10 +76,15 @@ func (q *core) growLeases(have uint64) error {
 	if err := q.seg.Reserve(int(from), int(to-from)); err != nil {
 		return fmt.Errorf("mpqueue: %w", err)
 	}
-	if fault.Enabled {
+	if fault.Enabled && !planted.countFirst {
 		fault.Point("mpqueue.lease.reserved")
 	}
-	for v := q.leasing.Load(); uint64(v) < want && !q.leasing.CompareAndSwap(v, uint32(want)); v = q.leasing.Load() {
-	}
+	q.countLeasable(want)
 	return nil
+}
+
+// countLeasable says that so many lease blocks have memory, if not more have.
+func (q *core) countLeasable(n uint64) {
+	for v := q.leasing.Load(); uint64(v) < n && !q.leasing.CompareAndSwap(v, uint32(n)); v = q.leasing.Load() {
+	}
 }

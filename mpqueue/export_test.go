@@ -27,7 +27,7 @@ func Plant(bug string) {
 		"no sweep": &planted.noSweep, "leak": &planted.leak, "dropped": &planted.dropped, "torn": &planted.torn,
 		"block first": &planted.blockFirst, "unmarked": &planted.unmarked, "redeliver": &planted.redeliver, "keep pending": &planted.keepPending,
 		"immortal": &planted.immortal, "letter again": &planted.letterAgain,
-		"early end": &planted.earlyEnd, "unclosed": &planted.unclosed,
+		"early end": &planted.earlyEnd, "unclosed": &planted.unclosed, "count first": &planted.countFirst,
 		"ring: rewind": &planted.ringRewind,
 		"ring: skip":   &planted.ringSkip, "ring: stay": &planted.ringStay,
 	}

@@ -16,6 +16,7 @@ var planted struct {
 	letterAgain bool // what has gone to the dead-letter queue is delivered again
 	earlyEnd    bool // the end does not wait for what can come back
 	unclosed    bool // the sweep does not close a queue without producers
+	countFirst  bool // lease blocks are counted before they have memory
 
 	ringRewind bool // who takes a ring's consumer's role over begins one item early
 	ringSkip   bool // or one late

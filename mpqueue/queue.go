@@ -248,7 +248,8 @@ func (q *Queue[T]) CloseSend() error {
 // A process may have several handles of one queue: opened by name twice, say, or
 // received twice. Then Close ends the calls by this one; what has been taken by it,
 // items, slots and registrations, can still be given back, and is only taken away
-// with the last handle.
+// with the last handle. As long as there is another, a Put or Get by this one that
+// does not have to wait can still succeed.
 func (q *Queue[T]) Close() error {
 	if t := q.q.tasks; t != nil && !q.q.closing.Swap(true) {
 		leaveTasks(q.q.seg, t)
