@@ -35,11 +35,12 @@ func (c *core) release() error {
 //	blank   our mapping shows private pages from here on: we have stopped
 //	sweep   through a second mapping: what we held is released
 //	dead    our token is dead, for everybody to see; the slot is free
-//	close   the file, and with it our byte locks
+//	close   our byte lock and the file
 //
 // The sweep comes before dead: to recover a lock a hook takes it over in the name
 // of its own process, and of a dead one others would take it over at once, in the
-// middle. Killed in between, we are swept by the others as after any death.
+// middle. Killed in between, we are swept by the others as after any death, and so
+// are we when the system has no second mapping for us.
 func (c *core) detach() error {
 	c.sleep.wakeAll()
 	c.slow.wait()
@@ -48,14 +49,16 @@ func (c *core) detach() error {
 	sys.AnchorRemove(&c.table[c.me-1].node)
 
 	mem, err := mmap.MapRegion(c.file, int(c.hdr.size), mmap.RDWR, 0, 0)
-	if err != nil || blankLate > 0 {
-		// No memory for a second mapping: sweep through the first one. Who
-		// uses pointers into a segment that is being closed may then write
-		// a moment too long.
-		c.ghost(c.mem).leaveTable()
-		time.Sleep(blankLate)
+	switch {
+	case err != nil:
+		// No second mapping is to be had: leave the sweep to the others, who
+		// will find our byte lock gone.
 		err = sys.Blank(c.mem)
-	} else {
+	case blankLate > 0:
+		c.ghost(mem).leaveTable()
+		time.Sleep(blankLate)
+		err = errors.Join(sys.Blank(c.mem), mem.Unmap())
+	default:
 		err = sys.Blank(c.mem)
 		if fault.Enabled {
 			fault.Point("shm.detach.blanked")
@@ -66,16 +69,17 @@ func (c *core) detach() error {
 	if fault.Enabled {
 		fault.Point("shm.detach.swept")
 	}
-	if c.sentAt.Load() == claims+1 {
-		// Nobody has opened what we sent. Our lock goes, the file stays.
-		err = errors.Join(err, sys.UnlockByte(c.file, lockBase+int64(c.me)))
+	// Not left to the end of the file: a pin keeps it, and so does a mapping that
+	// could not be replaced.
+	err = errors.Join(err, sys.UnlockByte(c.file, lockBase+int64(c.me)))
+	if c.sentAt.Load() == claims+1 { // nobody has opened what we sent
 		file := c.file
 		pinUntil(&pin{
 			opened: func() bool { return claimsIn(file) != claims },
 			drop:   func() { file.Close() },
 		})
 	} else {
-		err = errors.Join(err, c.file.Close()) // releases the byte locks
+		err = errors.Join(err, c.file.Close())
 	}
 	c.unmapLater()
 	return err

@@ -269,8 +269,10 @@ func (s *Segment) Sweep() int {
 
 // Close lets go of s. When the last handle of this process is closed, calls that
 // wait in the segment return ErrClosed, what the process still holds there is
-// released as if it had died, and the range reads as private zeros from then on.
-// Close may be called again; it then does nothing.
+// released as if it had died, and the range reads as private zeros from then on. A
+// process that has no mapping left to do that (max_map_count) can only read the
+// range from then on, and others find out as after a death. Close may be called
+// again; it then does nothing.
 func (s *Segment) Close() error {
 	if s.core == nil || s.closed.Swap(true) {
 		return nil

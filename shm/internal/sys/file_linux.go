@@ -181,10 +181,20 @@ func BytesHeld(f *os.File, off, n int64) (bool, error) {
 }
 
 // Blank maps private zero pages over mem: a stray pointer into it reads zeros
-// instead of crashing the process, and reaches nobody's memory.
-func Blank(mem []byte) error {
-	_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(mem)), uintptr(len(mem)),
-		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED|unix.MAP_NORESERVE)
+// instead of crashing the process, and reaches nobody's memory. What matters is
+// the latter: where the system refuses zero pages that can be written, or one
+// mapping more, mem can only be read afterwards.
+func Blank(mem []byte) (err error) {
+	for _, prot := range []int{unix.PROT_READ | unix.PROT_WRITE, unix.PROT_READ} {
+		_, err = unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(mem)), uintptr(len(mem)),
+			prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED|unix.MAP_NORESERVE)
+		if err == nil {
+			return nil
+		}
+	}
+	if unix.Mprotect(mem, unix.PROT_READ) == nil {
+		return nil
+	}
 	return os.NewSyscallError("mmap", err)
 }
 
