@@ -298,11 +298,7 @@ func (a *arena) locks(b uint32) []lockAt {
 	for i := range min(d.nlocks, uint32(len(d.locks))) {
 		e := d.locks[i]
 		l := lockAt{kind: e.kind, off: uint64(e.off), stride: uint64(e.stride), count: uint64(e.count)}
-		size := uint64(1)
-		if k := kindByID(l.kind); k != nil && k.Type != nil {
-			size = uint64(k.Type.Size())
-		}
-		if l.within(size, uint64(a.size)) {
+		if l.sound(uint64(a.size)) {
 			l.off += a.offset(b)
 			all = append(all, l)
 		}

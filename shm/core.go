@@ -3,6 +3,7 @@ package shm
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -241,23 +242,35 @@ func (c *core) settle(i int, inc uint32) bool {
 }
 
 // nameStillOurs reports whether path still leads to the inode of c.
-func (c *core) nameStillOurs() bool {
+func (c *core) nameStillOurs() (bool, error) {
 	f, err := sys.Open(c.name)
-	if err != nil {
-		return false
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotRegular) {
+		return false, nil
+	}
+	if err != nil { // out of descriptors: that says nothing of the name
+		return false, err
 	}
 	defer f.Close()
 	node, err := sys.Inode(f)
-	return err == nil && c.inode == inode{node.Dev, node.Ino}
+	return err == nil && c.inode == inode{node.Dev, node.Ino}, err
 }
 
 // identity of this process, for the participant table.
 type identity struct{ start, pidns uint64 }
 
-var self = sync.OnceValue(func() identity {
-	p, _ := sys.Stat(os.Getpid(), 0)
-	return identity{p.Start, sys.Namespace()}
-})
+func self() identity {
+	if me := knownSelf.Load(); me != nil {
+		return *me
+	}
+	p, err := sys.Stat(os.Getpid(), 0)
+	me := identity{p.Start, sys.Namespace()}
+	if err == nil { // else it is out of descriptors, perhaps: it may be told later
+		knownSelf.Store(&me)
+	}
+	return me
+}
+
+var knownSelf atomic.Pointer[identity]
 
 // patience is how long a name may be changing: only a process that was stopped
 // between two system calls takes longer.

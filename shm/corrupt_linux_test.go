@@ -229,3 +229,48 @@ func TestCorruptCreate(t *testing.T) {
 		t.Errorf("the letter now says %q", b)
 	}
 }
+
+// What a damaged lock map says is believed only as far as locks can lie there.
+func TestCorruptLockMap(t *testing.T) {
+	o, err := shm.Create[account]("lockmap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shm.Remove("lockmap")
+	defer o.Close()
+	s := o.Segment()
+	want := shm.Describe(s)
+	const mutex, all = 0x40, ^uint64(0)
+	entries := [][4]uint64{ // kind, offset, stride, count
+		{mutex, 2, 8, 1}, {mutex, 0, 9, 2}, {mutex, 0, 0, 2}, {mutex, 1 << 40, 8, 1}, {mutex, all - 3, 8, 1},
+		{mutex, 0, 8, all}, {mutex, 0, all, 2}, {mutex, 0, 4, 2}, {mutex, 16, 8, 1}, {mutex, 0, 8, 0},
+	}
+	f, err := os.OpenFile(nameFile("lockmap"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i, e := range entries {
+		var b []byte
+		for _, v := range e {
+			b = binary.NativeEndian.AppendUint64(b, v)
+		}
+		f.WriteAt(b, 1024+int64(i+1)*32)
+	}
+	f.WriteAt(binary.NativeEndian.AppendUint32(nil, uint32(len(entries)+1)), 512)
+	if got := shm.Describe(s); len(got) != len(want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	for _, err := range shm.Check(s) {
+		t.Error(err)
+	}
+	f.WriteAt(binary.NativeEndian.AppendUint32(nil, ^uint32(0)), 512)
+	if _, err := shm.At[futexlock.Mutex](s, 8); err == nil {
+		t.Error("a lock in a map that is full")
+	}
+	var ce *shm.CorruptError
+	if errs := shm.Check(s); len(errs) != 1 || !errors.As(errs[0], &ce) || ce.Field != "length of the lock map" {
+		t.Errorf("a lock map of 2^32-1 entries: %v", errs)
+	}
+	f.WriteAt(binary.NativeEndian.AppendUint32(nil, 1), 512)
+}

@@ -235,9 +235,13 @@ func openUntil(end time.Time, name string, want expectation, o *options) (*core,
 		if err != nil {
 			return nil, err
 		}
-		if !c.nameStillOurs() {
+		ours, err := c.nameStillOurs()
+		if err == nil && !ours {
+			err = errNameMoved
+		}
+		if err != nil {
 			c.release()
-			return nil, errNameMoved
+			return nil, err
 		}
 		return c, nil
 	})

@@ -242,6 +242,10 @@ func TestDeathNamespaces(t *testing.T) {
 		if pa.PID != 1 || pb.PID != 1 {
 			t.Fatalf("pids %d and %d, want 1 and 1", pa.PID, pb.PID)
 		}
+		// Its /proc is ours, where its pid is somebody else's.
+		if ns := shm.NamespaceOf(s, tokA); ns != 0 {
+			t.Fatalf("the pid of a process whose /proc is not its own is believed, in namespace %d", ns)
+		}
 		begin := time.Now()
 		a.Process.Kill()
 		all = append(all, tr.told(tokA, begin))

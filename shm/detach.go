@@ -21,7 +21,9 @@ func (c *core) release() error {
 		return nil
 	}
 	delete(registry.byIno, c.inode)
-	delete(registry.byID, c.hdr.id)
+	if registry.byID[c.hdr.id] == c { // else of a copy of the file
+		delete(registry.byID, c.hdr.id)
+	}
 	c.slow.shut()
 	close(c.closed)
 	registry.mu.Unlock()

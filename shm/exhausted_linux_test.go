@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -149,4 +150,108 @@ func TestCrashCloseExhausted(t *testing.T) {
 		t.Error(err)
 	}
 	p.Kill()
+}
+
+type beggarArgs struct {
+	Name   string
+	Handle []byte
+}
+
+// beggar does everything with as few descriptors as there are.
+var beggar = procstest.Role("beggar", func(ctx context.Context, a beggarArgs) error {
+	shm.DropPins()
+	ops := map[string]func() (io.Closer, error){
+		"new":            func() (io.Closer, error) { return shm.New[int64](shm.WithOwnSegment()) },
+		"open":           func() (io.Closer, error) { return shm.Open[account](a.Name) },
+		"create":         func() (io.Closer, error) { return shm.Create[int64](a.Name + "-mine") },
+		"peek":           func() (io.Closer, error) { return shm.Peek(a.Name) },
+		"open or create": func() (io.Closer, error) { o, _, err := shm.OpenOrCreate[account](a.Name); return o, err },
+		"handle": func() (io.Closer, error) {
+			o := new(shm.Object[account])
+			return o, o.UnmarshalBinary(a.Handle)
+		},
+	}
+	var limit, less unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	less = limit
+	less.Cur = 100
+	before := openDescriptors()
+	for what, op := range ops {
+		works := false
+		for free := 0; free < 10; free++ {
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &less); err != nil {
+				return err
+			}
+			var used []int
+			for {
+				fd, err := unix.Dup(0)
+				if err != nil {
+					break
+				}
+				used = append(used, fd)
+			}
+			for range free {
+				unix.Close(used[len(used)-1])
+				used = used[:len(used)-1]
+			}
+			begin := time.Now()
+			o, err := op()
+			took := time.Since(begin)
+			for _, fd := range used {
+				unix.Close(fd)
+			}
+			unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+			switch {
+			case err == nil:
+				works = true
+				if err := o.Close(); err != nil {
+					return fmt.Errorf("%s with %d descriptors: close: %w", what, free, err)
+				}
+			case !errors.Is(err, syscall.EMFILE):
+				return fmt.Errorf("%s with %d descriptors: not told why: %w", what, free, err)
+			case works:
+				return fmt.Errorf("%s works with fewer than %d descriptors: %w", what, free, err)
+			case took > time.Second:
+				return fmt.Errorf("%s with %d descriptors: told after %v", what, free, took)
+			}
+			if n := openDescriptors(); n != before {
+				return fmt.Errorf("%s with %d descriptors: %d are open after it, %d before", what, free, n, before)
+			}
+		}
+		if !works {
+			return fmt.Errorf("%s needs more than ten descriptors", what)
+		}
+	}
+	return nil
+})
+
+// With too few descriptors every call says so, leaves none behind, and works as soon
+// as there are enough.
+func TestFullDescriptors(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	o, err := shm.Create[account]("pennies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shm.Remove("pennies")
+	defer shm.DropPins()
+	defer o.Close()
+	b, err := o.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := beggar.Start(t, beggarArgs{"pennies", b}).Wait(); st.Err != nil {
+		t.Error(st)
+	}
+	for _, p := range o.Segment().Participants() {
+		if !p.Self {
+			t.Errorf("left: %+v", p)
+		}
+	}
+	shm.Collect()
+	if n := names(t); len(n) != 1 {
+		t.Errorf("names left: %v", n)
+	}
 }

@@ -143,3 +143,7 @@ func SameHash(v, w *atomic.Uint32) bool { return nearHash(addressOf(v)) == nearH
 
 // NearIsFree reports whether that place is free for w.
 func NearIsFree(w *atomic.Uint32) bool { return addresses.near[nearHash(addressOf(w))].Load() == nil }
+
+// NamespaceOf returns the pid namespace in which the pid of t means something; 0 if
+// it is not known.
+func NamespaceOf(s *Segment, t Token) uint64 { return s.core.slotOf(t).pidns.Load() }

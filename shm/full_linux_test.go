@@ -177,4 +177,7 @@ func TestFullHoles(t *testing.T) {
 	if _, err = shm.OpenSegment("holes"); !errors.Is(err, shm.ErrNoSpace) {
 		t.Errorf("no memory for the holes: %v", err)
 	}
+	if _, err = shm.Peek("holes"); !errors.Is(err, shm.ErrNoSpace) {
+		t.Errorf("no memory for the holes that are looked at: %v", err)
+	}
 }

@@ -22,25 +22,24 @@ func (c *core) lockEntries() []lockAt {
 			continue
 		}
 		a := lockAt{k, e.off, e.stride, e.count}
-		size := uint64(1)
-		if kd := kindByID(k); kd != nil && kd.Type != nil {
-			size = uint64(kd.Type.Size())
+		if a.sound(c.hdr.dataSize) {
+			all = append(all, a)
 		}
-		if !a.within(size, c.hdr.dataSize) {
-			continue
-		}
-		all = append(all, a)
 	}
 	return all
 }
 
-// within reports whether all locks of a, size bytes each, lie within total bytes:
-// a peer may have damaged the entry.
-func (a lockAt) within(size, total uint64) bool {
-	if a.count == 0 || size > total || a.off > total-size {
+// sound reports whether all locks of a lie within total bytes, where locks of their
+// kind can lie: a peer may have damaged the entry.
+func (a lockAt) sound(total uint64) bool {
+	size, align := uint64(1), uint64(1)
+	if k := kindByID(a.kind); k != nil && k.Type != nil {
+		size, align = uint64(k.Type.Size()), uint64(k.Type.Align())
+	}
+	if a.count == 0 || size > total || a.off > total-size || a.off%align != 0 {
 		return false
 	}
-	return a.count == 1 || a.stride >= size && (total-a.off-size)/a.stride >= a.count-1
+	return a.count == 1 || a.stride >= size && a.stride%align == 0 && (total-a.off-size)/a.stride >= a.count-1
 }
 
 // addLocks makes the locks of n values of layout l from off on known to the
@@ -83,10 +82,14 @@ func (c *core) addLock(a lockAt) error {
 	if c.self == nobody {
 		return fmt.Errorf("shm: a lock at offset %d of a segment that this process only looks at: %w", a.off, fs.ErrPermission)
 	}
-	i := c.wall.lockMapLen.Add(1) - 1
-	if i >= lockMapCap {
-		c.wall.lockMapLen.Add(^uint32(0))
-		return fmt.Errorf("shm: more than %d groups of locks in one segment", lockMapCap)
+	i := c.wall.lockMapLen.Load()
+	for ; ; i = c.wall.lockMapLen.Load() {
+		if i >= lockMapCap {
+			return fmt.Errorf("shm: more than %d groups of locks in one segment", lockMapCap)
+		}
+		if c.wall.lockMapLen.CompareAndSwap(i, i+1) {
+			break
+		}
 	}
 	e := &c.locks[i]
 	e.off, e.stride, e.count = a.off, a.stride, a.count

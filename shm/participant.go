@@ -3,8 +3,11 @@ package shm
 import (
 	"sync/atomic"
 
+	"shmkit/shm/fault"
 	"shmkit/shm/internal/sys"
 )
+
+var _ = fault.Declare("shm.confirm.asked")
 
 // Participant describes a process that is, or was, attached to a segment. It
 // is for people: between the look and the use everything may have changed.
@@ -98,9 +101,12 @@ func (c *core) confirm(t Token) bool {
 	s := c.slotOf(t)
 	// First the status, then the lock: the lock was taken before this status
 	// was written, so finding it free means that this incarnation let go.
+	if fault.Enabled {
+		fault.Point("shm.confirm.asked")
+	}
 	st := s.status.Load()
-	if statusInc(st) != t.Incarnation() {
-		return true
+	if k := statusState(st); statusInc(st) != t.Incarnation() || k == slotDead || k == slotFree {
+		return true // settled meanwhile; a free slot must not become dead again
 	}
 	held, err := sys.BytesHeld(c.file, lockBase+int64(t.Slot()), 1)
 	if err != nil {

@@ -45,6 +45,9 @@ func peek(name string, o *options) (*core, error) {
 	if err == nil {
 		c.hdr, err = readHeader(f)
 	}
+	if err == nil { // to look at a hole when memory is short would be SIGBUS
+		err = c.hdr.fill(f, node, path)
+	}
 	if err == nil {
 		c.mem, err = mmap.MapRegion(f, int(c.hdr.size), mmap.RDWR, 0, 0)
 	}

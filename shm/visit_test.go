@@ -50,9 +50,14 @@ type scene struct {
 	Do struct{ ready, sweep, swept, try, got atomic.Uint32 }
 }
 
-// bystander makes the scene for two, and takes one of the two places.
-var bystander = procstest.Role("bystander", func(ctx context.Context, name string) error {
-	o, err := shm.Create[scene](name, shm.WithParticipants(2))
+type sceneArgs struct {
+	Name   string
+	Places int
+}
+
+// bystander makes the scene, and takes one of the places.
+var bystander = procstest.Role("bystander", func(ctx context.Context, a sceneArgs) error {
+	o, err := shm.Create[scene](a.Name, shm.WithParticipants(a.Places))
 	if err != nil {
 		return err
 	}
@@ -103,7 +108,14 @@ var caller = procstest.Role("caller", func(ctx context.Context, name string) err
 
 // setScene leaves a table for two with a bystander and a dead holder in it.
 func setScene(t *testing.T, name string) (*shm.Segment, *scene) {
-	bystander.Start(t, name)
+	s, at, p := setLiving(t, name, 2)
+	p.Kill()
+	return s, at
+}
+
+// setLiving makes a table with a bystander and a holder in it, both alive.
+func setLiving(t *testing.T, name string, places int) (*shm.Segment, *scene, *procstest.Proc) {
+	bystander.Start(t, sceneArgs{name, places})
 	var s *shm.Segment
 	waitFor(t, "the bystander", func() (ok bool) {
 		var err error
@@ -119,8 +131,7 @@ func setScene(t *testing.T, name string) (*shm.Segment, *scene) {
 	waitFor(t, "the bystander", func() bool { return at.Do.ready.Load() != 0 })
 	p := holding.Start(t, name)
 	waitFor(t, "the holder", func() bool { return at.W.holder.Load() != 0 })
-	p.Kill()
-	return s, at
+	return s, at, p
 }
 
 // Who sweeps before it has a slot of its own does so in a name that others see
@@ -190,6 +201,45 @@ func TestCrashVisitRWMutex(t *testing.T) {
 	}
 	if try() != 2 {
 		t.Error("not locked, or not told, after the visit")
+	}
+}
+
+// wonderer asks, as soon as it is told to, whether the holder is dead.
+var wonderer = procstest.Role("wonderer", func(ctx context.Context, name string) error {
+	o, err := shm.Open[scene](name)
+	if err != nil {
+		return err
+	}
+	t := shm.Token(o.Value().W.holder.Load())
+	o.Value().Do.got.Store(1)
+	for o.Value().Do.try.Load() != 2 {
+		time.Sleep(50 * time.Microsecond)
+	}
+	if !o.Segment().Confirm(t) {
+		return errors.New("swept, and not dead")
+	}
+	return o.Close()
+})
+
+// Somebody who asks whether a participant is dead, and learns it when that has been
+// swept already, leaves its slot free.
+func TestDeathSweptMeanwhile(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	s, at, p := setLiving(t, "meanwhile", 3)
+	// At its third question: as it attached it asked for the other two.
+	q := wonderer.Start(t, "meanwhile", procstest.StopAt("shm.confirm.asked", 3))
+	waitFor(t, "the asker", func() bool { return at.Do.got.Load() != 0 })
+	p.Kill()
+	at.Do.try.Store(2)
+	q.WaitStopped()
+	at.Do.sweep.Store(1)
+	waitFor(t, "the sweep", func() bool { return at.Do.swept.Load() != 0 })
+	q.Cont()
+	if st := q.Wait(); st.Err != nil {
+		t.Error(st)
+	}
+	for _, err := range shm.Check(s) {
+		t.Error(err)
 	}
 }
 

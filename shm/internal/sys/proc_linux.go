@@ -68,8 +68,12 @@ func Tasks(pid int) ([]int, error) {
 	return tids, nil
 }
 
-// Namespace identifies the pid namespace of this process; 0 if unknown.
+// Namespace identifies the pid namespace of this process; 0 if unknown, or if /proc
+// shows another one, where our pids are those of others.
 func Namespace() uint64 {
+	if me, err := os.Readlink("/proc/self"); err != nil || me != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/ns/pid", &st) != nil {
 		return 0
