@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"shmkit/shm"
 )
@@ -14,13 +16,15 @@ type finding struct {
 
 var check = command{
 	name:     "check",
-	synopsis: "check [-json] [NAME...]",
+	synopsis: "check [-json] [-u UID] [NAME...]",
 	help: `Attaches to the segments, which releases what dead processes held there, and looks
 for what does not add up: damaged headers, locks and queues in impossible states,
 things left by the dead. Operations that others have in progress can look like
-damage: check when they rest. Exit status 1 if there is anything.
+damage: check when they rest. Exit status 1 if there is anything. Where no name is given,
+segments of other users are left out.
 `,
 	run: func(c *call) error {
+		trust := c.trusting()
 		if err := c.parse(0, -1); err != nil {
 			return err
 		}
@@ -35,10 +39,14 @@ damage: check when they rest. Exit status 1 if there is anything.
 			}
 		}
 		out := []finding{}
-		found := 0
+		found, foreign := 0, 0
 		for _, name := range names {
 			f := finding{Name: name, Findings: []string{}}
-			s, err := shm.OpenSegment(name)
+			s, err := shm.OpenSegment(name, trust()...)
+			if len(c.args) == 0 && (errors.Is(err, shm.ErrForeign) || errors.Is(err, fs.ErrPermission)) {
+				foreign++
+				continue
+			}
 			if err != nil {
 				if len(c.args) > 0 {
 					if _, missing := shm.Stat(name); missing != nil {
@@ -64,10 +72,14 @@ damage: check when they rest. Exit status 1 if there is anything.
 		} else {
 			for _, f := range out {
 				for _, text := range f.Findings {
-					fmt.Fprintf(c.out, "%s: %s\n", f.Name, text)
+					fmt.Fprintf(c.out, "%s: %s\n", plain(f.Name), plain(text))
 				}
 			}
-			fmt.Fprintf(c.out, "%d segments, %d findings\n", len(out), found)
+			others := ""
+			if foreign > 0 {
+				others = fmt.Sprintf("; %d of other users not looked at", foreign)
+			}
+			fmt.Fprintf(c.out, "%d segments, %d findings%s\n", len(out), found, others)
 		}
 		if found > 0 {
 			return errFound

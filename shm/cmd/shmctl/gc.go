@@ -40,7 +40,7 @@ ask to keep them. What is in use is never touched, however old it is.
 			return failed
 		}
 		for _, name := range gone {
-			fmt.Fprintln(c.out, name)
+			fmt.Fprintln(c.out, plain(name))
 		}
 		return failed
 	},

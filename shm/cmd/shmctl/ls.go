@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ and by which process they were made, and their state:
 	used     some process is attached
 	stale    nobody is attached: gc removes it, a program that opens it gets it back
 	kept     nobody is attached, and it was made to stay
+	foreign  of another user, whose segments this one may not read
 	broken   no segment, or a damaged one
 
 With -a also those that have no name, of processes that are visible; they show
@@ -45,7 +48,10 @@ their ID, and who has them open.
 		if *c.json {
 			return c.print(out)
 		}
-		rows := [][]string{{"NAME", "STATE", "KIND", "TYPE", "SIZE", "AGE", "CREATOR", "OPEN IN"}}
+		rows := [][]string{{"NAME", "STATE", "KIND", "TYPE", "SIZE", "AGE", "CREATOR"}}
+		if *anonymous {
+			rows[0] = append(rows[0], "OPEN IN")
+		}
 		for _, s := range out {
 			if s.Error != "" {
 				rows = append(rows, []string{s.Name, s.State, s.Error})
@@ -59,7 +65,8 @@ their ID, and who has them open.
 				time.Since(s.Created).Round(time.Second).String(), fmt.Sprintf("pid %d", s.Creator),
 				strings.Trim(fmt.Sprint(s.PIDs), "[]")})
 		}
-		return c.table(rows)
+		c.table(rows)
+		return nil
 	},
 }
 
@@ -67,7 +74,7 @@ their ID, and who has them open.
 type segment struct {
 	Name    string    `json:"name,omitempty"`
 	ID      string    `json:"id,omitempty"`
-	State   string    `json:"state"` // used, stale, kept, broken
+	State   string    `json:"state"` // used, stale, kept, foreign, broken
 	Kind    string    `json:"kind,omitempty"`
 	Type    string    `json:"type,omitempty"`
 	Size    int64     `json:"size"`
@@ -84,6 +91,8 @@ func segmentOf(i shm.Info) segment {
 		Created: i.Created, Creator: i.Creator, PIDs: i.PIDs,
 	}
 	switch {
+	case errors.Is(i.Err, fs.ErrPermission):
+		s.State, s.Error, s.ID = "foreign", i.Err.Error(), ""
 	case i.Err != nil:
 		s.State, s.Error, s.ID = "broken", i.Err.Error(), ""
 	case i.Attached:

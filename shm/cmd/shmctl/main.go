@@ -8,10 +8,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"text/tabwriter"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	_ "shmkit/futexlock" // their kinds: what locks and queues look like
 	_ "shmkit/mpqueue"
+	"shmkit/shm"
 )
 
 // The exit status, which scripts rely on.
@@ -25,14 +30,16 @@ const (
 const usage = `shmctl shows and tends shared segments.
 
 	shmctl ls [-a] [-json]            the segments that have a name; -a: and those that have none
-	shmctl inspect [-json] NAME|ID    one segment: header, who is attached, locks and queues in it
-	shmctl check [-json] [NAME...]    look for damage and residue; all names if none is given
+	shmctl inspect [-json] [-u UID] NAME|ID
+	                                  one segment: header, who is attached, locks and queues in it
+	shmctl check [-json] [-u UID] [NAME...]
+	                                  look for damage and residue; all names if none is given
 	shmctl gc [-n] [-json]            remove the names that nobody is attached to; -n: only say which
 	shmctl rm [-f] NAME...            remove names; -f: also of segments in use
-	shmctl top [-json] [-i 1s] [-n 0] [NAME...]
+	shmctl top [-json] [-i 1s] [-n 0] [-u UID] [NAME...]
 	                                  how fast things change, every interval, n times (0: until ^C)
 
-"shmctl COMMAND -h" tells more. Names live in %s.
+-u UID: also of the user with that number. "shmctl COMMAND -h" tells more. Names live in %s.
 
 A segment is memory that several processes share. One with a name stays when
 its last process ends: it is stale then, "gc" removes it, and a program that opens
@@ -51,7 +58,7 @@ type command struct {
 
 // call is one run of a command.
 type call struct {
-	out   io.Writer
+	out   *writer
 	flags *flag.FlagSet
 	args  []string
 	json  *bool
@@ -73,7 +80,10 @@ func run(args []string, out, errs io.Writer) int {
 		fmt.Fprintf(errs, usage, folder())
 		return statusUsage
 	}
-	if args[0] == "-h" || args[0] == "-help" || args[0] == "--help" || args[0] == "help" {
+	if args[0] == "help" && len(args) > 1 {
+		args = []string{args[1], "-h"}
+	}
+	if isHelp(args[0]) || args[0] == "help" {
 		fmt.Fprintf(out, usage, folder())
 		return statusOK
 	}
@@ -86,16 +96,25 @@ func run(args []string, out, errs io.Writer) int {
 	return statusUsage
 }
 
+func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
+
 func (cmd command) call(args []string, out, errs io.Writer) int {
 	flags := flag.NewFlagSet("shmctl "+cmd.name, flag.ContinueOnError)
 	flags.SetOutput(errs)
+	if slices.ContainsFunc(args, isHelp) { // asked for, so no error: "| less" works
+		flags.SetOutput(out)
+	}
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: shmctl %s\n\n%s\n", cmd.synopsis, cmd.help)
 		flags.PrintDefaults()
 	}
-	c := &call{out: out, flags: flags, json: flags.Bool("json", false, "print JSON, for programs")}
-	c.args = args
-	switch err := cmd.run(c); {
+	w := &writer{w: out}
+	c := &call{out: w, flags: flags, json: flags.Bool("json", false, "print JSON, for programs"), args: args}
+	err := cmd.run(c)
+	if w.err != nil {
+		err = w.err
+	}
+	switch {
 	case err == nil:
 		return statusOK
 	case errors.Is(err, flag.ErrHelp):
@@ -104,29 +123,74 @@ func (cmd command) call(args []string, out, errs io.Writer) int {
 		return statusFailed
 	case errors.Is(err, errUsage):
 		return statusUsage
-	case errors.Is(err, fs.ErrNotExist):
-		fmt.Fprintln(errs, "shmctl:", err)
-		return statusNoEntry
-	default:
-		fmt.Fprintln(errs, "shmctl:", err)
-		return statusFailed
 	}
+	for line := range strings.Lines(err.Error()) { // one for each name
+		fmt.Fprintln(errs, "shmctl:", plain(strings.TrimSuffix(line, "\n")))
+	}
+	if errors.Is(err, fs.ErrNotExist) && len(c.args) > 0 { // else it is the folder
+		return statusNoEntry
+	}
+	return statusFailed
 }
 
-// parse reads the flags and wants from least to most arguments (-1: any).
-func (c *call) parse(least, most int) error {
-	if err := c.flags.Parse(c.args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+// writer remembers the first error of w: a full disk must not look like success.
+type writer struct {
+	w   io.Writer
+	err error
+}
+
+func (w *writer) Write(b []byte) (n int, err error) {
+	if w.err == nil {
+		n, w.err = w.w.Write(b)
 	}
-	c.args = c.flags.Args()
-	if len(c.args) < least || most >= 0 && len(c.args) > most {
-		c.flags.Usage()
-		return errUsage
+	return n, w.err
+}
+
+// parse reads the flags, before and behind the arguments, and wants from least to
+// most of these (-1: any). What follows "--" is no flag.
+func (c *call) parse(least, most int) error {
+	var args []string
+	for rest := c.args; ; {
+		if err := c.flags.Parse(rest); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return err
+			}
+			return errUsage
+		}
+		left := c.flags.Args()
+		read := len(rest) - len(left)
+		if len(left) == 0 || read > 0 && rest[read-1] == "--" {
+			args = append(args, left...)
+			break
+		}
+		args, rest = append(args, left[0]), left[1:]
+	}
+	c.args = args
+	switch {
+	case len(args) < least:
+		return c.wrong("a name is wanted")
+	case most >= 0 && len(args) > most:
+		return c.wrong(fmt.Sprintf("too many arguments: %q", args[most:]))
 	}
 	return nil
+}
+
+// wrong says what is wrong with the arguments, and how they should be.
+func (c *call) wrong(why string) error {
+	fmt.Fprintf(c.flags.Output(), "%s: %s\n", c.flags.Name(), why)
+	c.flags.Usage()
+	return errUsage
+}
+
+// trusting adds the flag by which segments of another user are opened.
+func (c *call) trusting() func() []shm.Option {
+	uid := c.flags.Int("u", -1, "open segments of the user with this number, too")
+	return func() []shm.Option {
+		if *uid < 0 {
+			return nil
+		}
+		return []shm.Option{shm.WithTrustUID(*uid)}
+	}
 }
 
 // print writes v as JSON.
@@ -136,19 +200,44 @@ func (c *call) print(v any) error {
 	return e.Encode(v)
 }
 
-// table writes rows in columns.
-func (c *call) table(rows [][]string) error {
-	w := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
+// table writes rows in columns. The last cell of a row that is shorter than the
+// first one is a remark and may reach into the next columns.
+func (c *call) table(rows [][]string) {
+	var widths []int
 	for _, r := range rows {
 		for i, cell := range r {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
-			fmt.Fprint(w, cell)
+			if r[i] = plain(cell); i < len(r)-1 || len(r) == len(rows[0]) {
+				widths[i] = max(widths[i], utf8.RuneCountInString(r[i]))
+			}
 		}
-		fmt.Fprintln(w)
 	}
-	return w.Flush()
+	for _, r := range rows {
+		line := ""
+		for i, cell := range r {
+			if i > 0 {
+				line += "  "
+			}
+			line += cell + strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell)))
+		}
+		fmt.Fprintln(c.out, strings.TrimRight(line, " "))
+	}
+}
+
+// plain writes what a terminal would obey, or a line break, as Go does in quotes:
+// names are what their makers chose.
+func plain(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) && r != utf8.RuneError {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 func folder() string {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,7 +85,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"inspect"}, 2, "usage"}, {[]string{"inspect", "a", "b"}, 2, "usage"}, {[]string{"rm"}, 2, "usage"},
 		{[]string{"inspect", "nobody"}, 3, "no such file"}, {[]string{"rm", "nobody"}, 3, "nobody"},
 		{[]string{"check", "nobody"}, 3, "nobody"}, {[]string{"top", "-n", "1", "nobody"}, 3, "nobody"},
-		{[]string{"top", "-i", "-1s"}, 2, ""},
+		{[]string{"top", "-i", "-1s"}, 2, "interval"}, {[]string{"top", "-n", "-1"}, 2, "interval"},
+		{[]string{"help", "ls"}, 0, "stale"}, {[]string{"ls", "more"}, 2, "too many arguments"},
+		{[]string{"inspect", "nobody", "-json"}, 3, "no such file"}, {[]string{"inspect", "--", "-json"}, 3, "-json"},
+		{[]string{"inspect", "nobody", "-dance"}, 2, "-dance"},
 	} {
 		out, errs, status := ctl(c.args...)
 		if status != c.status || !strings.Contains(out+errs, c.in) {
@@ -284,5 +288,80 @@ func TestTop(t *testing.T) {
 	t.Log("\n" + out)
 	if status != 0 || strings.Count(out, "LIVE") != 2 || !strings.Contains(out, "locked by") {
 		t.Errorf("%d\n%s", status, out)
+	}
+}
+
+// What is asked for goes to stdout, so that it can be piped.
+func TestHelpIsOutput(t *testing.T) {
+	for _, args := range [][]string{{"-h"}, {"ls", "-h"}, {"top", "--help"}, {"help", "rm"}} {
+		if out, errs, _ := ctl(args...); out == "" || errs != "" {
+			t.Errorf("%v: %q, and as an error %q", args, out, errs)
+		}
+	}
+}
+
+// A name or a type is text, whatever its maker chose.
+func TestPlain(t *testing.T) {
+	evil := "a\x1b[31m\nb"
+	newTill(t, evil)
+	for _, args := range [][]string{{"ls"}, {"inspect", evil}, {"check"}, {"gc", "-n"}, {"top", "-n", "1", "-i", "1ms"}, {"rm", evil}} {
+		out, errs, _ := ctl(args...)
+		if strings.Contains(out+errs, "\x1b") || strings.Contains(out+errs, "\nb") {
+			t.Errorf("%v: %q %q", args, out, errs)
+		}
+	}
+	for _, line := range []string{"Jürgen → 包子", "a b"} {
+		if plain(line) != line {
+			t.Errorf("%q becomes %q", line, plain(line))
+		}
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// What cannot be written is a failure, and so is a folder of names that there is not.
+func TestFailures(t *testing.T) {
+	newTill(t, "full").Close()
+	for _, args := range [][]string{{"ls"}, {"ls", "-json"}, {"inspect", "full"}, {"check"}, {"gc", "-n"}, {"top", "-n", "1", "-i", "1ms"}} {
+		var errs stdbytes.Buffer
+		if status := run(args, full{}, &errs); status != statusFailed || !strings.Contains(errs.String(), "no space") {
+			t.Errorf("%v: status %d, %s", args, status, &errs)
+		}
+	}
+	t.Setenv("SHMKIT_DIR", filepath.Join(t.TempDir(), "nowhere"))
+	for _, args := range [][]string{{"ls"}, {"check"}, {"gc"}} {
+		if _, errs, status := ctl(args...); status != statusFailed || !strings.Contains(errs, "nowhere") {
+			t.Errorf("%v without a folder: status %d, %s", args, status, errs)
+		}
+	}
+}
+
+// Segments of other users are no finding, and can be looked at by who asks for it.
+func TestForeign(t *testing.T) {
+	newTill(t, "hers").Close()
+	newTill(t, "mine")
+	if err := os.Chown(filepath.Join(os.Getenv("SHMKIT_DIR"), "shmkit-hers"), 4711, -1); err != nil {
+		t.Skipf("only root can give a file away: %v", err)
+	}
+	if f := decode[[]finding](t, statusOK, "check", "-json"); len(f) != 1 || f[0].Name != "mine" {
+		t.Errorf("%+v", f)
+	}
+	if out, _, status := ctl("check"); status != statusOK || !strings.Contains(out, "1 of other users") {
+		t.Errorf("%d: %s", status, out)
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"check", "hers"}, statusFailed}, {[]string{"check", "hers", "-u", "4711"}, statusOK},
+		{[]string{"inspect", "hers"}, statusFailed}, {[]string{"inspect", "-u", "4711", "hers"}, statusOK},
+		{[]string{"top", "-n", "1", "-i", "1ms", "hers"}, statusFailed}, {[]string{"top", "-n", "1", "-i", "1ms", "-u", "4711", "hers"}, statusOK},
+	} {
+		if out, errs, status := ctl(c.args...); status != c.status {
+			t.Errorf("%v: status %d, want %d\n%s%s", c.args, status, c.status, out, errs)
+		}
 	}
 }

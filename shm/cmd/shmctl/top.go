@@ -24,7 +24,7 @@ type rate struct {
 
 var top = command{
 	name:     "top",
-	synopsis: "top [-json] [-i INTERVAL] [-n TIMES] [NAME...]",
+	synopsis: "top [-json] [-i INTERVAL] [-n TIMES] [-u UID] [NAME...]",
 	help: `Looks at the segments (all names if none is given) once every interval and shows
 how fast things change: who comes and dies, what queues count, and which locks and
 queues have been in one state all the time, for how long. It reads memory and
@@ -33,22 +33,23 @@ never slows those who work there.
 	run: func(c *call) error {
 		interval := c.flags.Duration("i", time.Second, "time between two looks")
 		times := c.flags.Int("n", 0, "how often to print (0: until interrupted)")
+		trust := c.trusting()
 		if err := c.parse(0, -1); err != nil {
 			return err
 		}
-		if *interval <= 0 {
-			return errUsage
+		if *interval <= 0 || *times < 0 {
+			return c.wrong("an interval above 0 and a number of times from 0 on are wanted")
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
 		before := map[string]sample{}
 		for n := 0; ; n++ {
-			now, err := samples(c.args)
+			now, err := samples(c.args, trust())
 			if err != nil {
 				return err
 			}
 			if n > 0 {
-				if err := c.show(now, before); err != nil {
+				if err := c.show(now, before); err != nil || c.out.err != nil {
 					return err
 				}
 			}
@@ -72,7 +73,7 @@ type sample struct {
 	since map[int]time.Time // by offset: when the item was first seen as it is
 }
 
-func samples(names []string) (map[string]sample, error) {
+func samples(names []string, trust []shm.Option) (map[string]sample, error) {
 	given := len(names) > 0
 	if !given {
 		all, err := shm.List()
@@ -85,7 +86,7 @@ func samples(names []string) (map[string]sample, error) {
 	}
 	out := map[string]sample{}
 	for _, name := range names {
-		s, err := shm.Peek(name)
+		s, err := shm.Peek(name, trust...)
 		if err != nil {
 			if given {
 				return nil, err
@@ -116,16 +117,19 @@ func (c *call) show(now, before map[string]sample) error {
 	for _, r := range all {
 		var counts []string
 		for what, v := range r.Rates {
-			counts = append(counts, fmt.Sprintf("%s %.0f/s", what, v))
+			if v != 0 {
+				counts = append(counts, fmt.Sprintf("%s %.0f/s", what, v))
+			}
 		}
 		slices.Sort(counts)
 		rows = append(rows, []string{r.Name, fmt.Sprint(r.Live), fmt.Sprintf("%.1f", r.Claims), fmt.Sprintf("%.1f", r.Sweeps), strings.Join(counts, ", ")})
 		for _, it := range r.Items {
-			rows = append(rows, []string{fmt.Sprintf("  %d", it.Offset), it.Kind, it.State, "for " + it.Since})
+			rows = append(rows, []string{fmt.Sprintf("    %s at %d, for %s: %s", it.Kind, it.Offset, it.Since, it.State)})
 		}
 	}
 	fmt.Fprintln(c.out, time.Now().Format(time.TimeOnly))
-	return c.table(rows)
+	c.table(rows)
+	return nil
 }
 
 func (s sample) rate(name string, old sample) rate {
