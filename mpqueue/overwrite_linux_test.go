@@ -113,7 +113,7 @@ func vandalise(t *testing.T, name string, at int, flip byte) {
 
 // siege is what the workers under a vandal write down.
 type siege struct {
-	stop                                 atomic.Uint32
+	stop, here                           atomic.Uint32
 	calls, fine, corrupt, waited, others atomic.Uint64
 	longest                              atomic.Int64 // beyond the context, in ns
 }
@@ -152,6 +152,7 @@ var besieged = procstest.Role("mpqueue-besieged", func(_ context.Context, a sieg
 			s.longest.Store(late)
 		}
 	}
+	s.here.Add(1)
 	for n := 0; s.stop.Load() == 0; n++ {
 		if n == 10 && a.Plant == "panic" {
 			_ = large[len(large)+n]
@@ -208,6 +209,7 @@ func overwrite(t *testing.T, r *rand.Rand, s *shm.Object[siege], slack time.Dura
 	defer shm.Remove(name)
 	defer q.Close()
 	s.Value().stop.Store(0)
+	s.Value().here.Store(0)
 	s.Value().longest.Store(0)
 	before := s.Value().calls.Load()
 	workers := make([]*procstest.Proc, 2)
@@ -220,7 +222,8 @@ func overwrite(t *testing.T, r *rand.Rand, s *shm.Object[siege], slack time.Dura
 	}
 	mem := vandal(t, name)
 	sp := specimen{bytes: bytes.Clone(mem)}
-	for s.Value().calls.Load() < before+50 && workers[0].Alive() {
+	// Whoever opens a queue that is overwritten already is told so, and is no worker.
+	for (s.Value().calls.Load() < before+50 || int(s.Value().here.Load()) < len(workers)) && workers[0].Alive() {
 		time.Sleep(100 * time.Microsecond)
 	}
 	for range 20 + r.IntN(60) {
