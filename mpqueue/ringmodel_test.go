@@ -47,7 +47,7 @@ func TestModelRing(t *testing.T) {
 		m    ringModel
 	}{
 		{always, ringModel{capacity: 1, messages: 1, kills: 1}},
-		{always, ringModel{capacity: 1, messages: 2, closes: true}},
+		{notShort, ringModel{capacity: 1, messages: 2, closes: true}},
 		{always, ringModel{capacity: 2, messages: 2, closes: true}},
 		{notShort, ringModel{capacity: 1, messages: 1, kills: 1, closes: true, coarse: true, running: true}},
 		{onlyFull, ringModel{capacity: 1, messages: 1, kills: 1, closes: true}},
