@@ -309,3 +309,13 @@ func TestJoinTogether(t *testing.T) {
 		t.Error("a Join that was canceled ended the process")
 	}
 }
+
+// What the kernel refuses is said with what was asked of it.
+func TestRefusedByKernel(t *testing.T) {
+	p := fails.Process(returnsError, procs.Env("LONG="+strings.Repeat("x", 1<<20)))
+	err := p.Start()
+	wantError(t, "Start", err, syscall.E2BIG)
+	if err == nil || !strings.Contains(err.Error(), "fork/exec") || len(procs.Children()) != 0 {
+		t.Errorf("Start = %v, and %d children", err, len(procs.Children()))
+	}
+}

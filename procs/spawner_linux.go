@@ -1,6 +1,7 @@
 package procs
 
 import (
+	"os"
 	"runtime"
 	"sync"
 	"syscall"
@@ -62,14 +63,20 @@ func runSpawner(thread chan<- int) {
 	}
 }
 
-// forkExec starts this program again. The path leads to the very file that
-// this process runs, even if another has taken its name since.
+// program leads to the very file that this process runs, even if another has
+// taken its name since.
+const program = "/proc/self/exe"
+
+// forkExec starts this program again.
 func forkExec(argv []string, attr *syscall.ProcAttr) (pid int, err error) {
-	start := func() { pid, err = syscall.ForkExec("/proc/self/exe", argv, attr) }
+	start := func() { pid, err = syscall.ForkExec(program, argv, attr) }
 	if attr.Sys.Pdeathsig == 0 {
 		start()
 	} else {
 		onSpawner(start)
+	}
+	if err != nil { // a bare number would not say what was refused
+		err = &os.PathError{Op: "fork/exec", Path: program, Err: err}
 	}
 	return pid, err
 }
