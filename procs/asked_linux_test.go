@@ -1,7 +1,6 @@
 package procs_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -52,20 +51,13 @@ func TestSignalTwiceAtOnce(t *testing.T) {
 	const tries = 5 // on a busy machine a second signal may be heard late
 	for range tries {
 		cmd := program(t, "tidy")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		r := bufio.NewReader(out)
+		r := speaking(t, cmd)
 		r.ReadString('\n')
 		cmd.Process.Signal(syscall.SIGTERM)
 		line, _ := r.ReadString('\n') // heard: the next one cannot be merged with it
 		cmd.Process.Signal(syscall.SIGTERM)
 		next, _ := r.ReadString('\n')
-		err = cmd.Wait()
+		err := cmd.Wait()
 		if line != "asked\n" {
 			t.Fatalf("%q, %q, %v", line, next, err)
 		}
@@ -83,14 +75,7 @@ func TestChildHearsSignalFirst(t *testing.T) {
 	cmd := program(t, "group")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(out)
+	r := speaking(t, cmd)
 	var pid int
 	fmt.Fscanln(r, &pid)
 	if pid <= 0 {
@@ -101,7 +86,7 @@ func TestChildHearsSignalFirst(t *testing.T) {
 		t.Fatalf("%q", line)
 	}
 	cmd.Process.Signal(syscall.SIGINT)
-	err = cmd.Wait()
+	err := cmd.Wait()
 	if stderr.Len() > 0 || !strings.Contains(fmt.Sprint(err), "interrupt") {
 		t.Errorf("%v\n%s", err, stderr.String())
 	}

@@ -1,6 +1,7 @@
 package procs_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -64,6 +65,19 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 	cmd.Args[0] = "program"
 	cmd.Env = append(os.Environ(), programKey+"="+name)
 	return cmd
+}
+
+// speaking starts the program of that command and returns what it prints.
+func speaking(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return bufio.NewReader(out)
 }
 
 func matches(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }

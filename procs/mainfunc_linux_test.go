@@ -1,7 +1,6 @@
 package procs_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -95,14 +94,7 @@ func TestMainEnds(t *testing.T) {
 // The first signal asks, the second one insists.
 func TestSecondSignal(t *testing.T) {
 	cmd := program(t, "deaf main")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
+	lines := speaking(t, cmd)
 	lines.ReadString('\n')
 	cmd.Process.Signal(os.Interrupt)
 	if line, err := lines.ReadString('\n'); line != "asked\n" {
@@ -112,6 +104,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatalf("the first signal ended a deaf main: %v", err)
 	}
 	begin := time.Now()
+	var err error
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for over := false; !over; { // at first it is still the same request
@@ -137,14 +130,7 @@ func TestMainFinishesAfterSignal(t *testing.T) {
 	cmd := program(t, "finishes")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(out)
+	r := speaking(t, cmd)
 	r.ReadString('\n')
 	cmd.Process.Signal(syscall.SIGTERM)
 	line, _ := r.ReadString('\n')

@@ -80,13 +80,9 @@ func growth(c Case, e Effort, count int, once func(count int) (sample, error)) (
 	if err != nil {
 		return Row{}, err
 	}
-	var samples []sample
-	for range e.Repeats {
-		s, err := once(count)
-		if err != nil {
-			return Row{}, err
-		}
-		samples = append(samples, s)
+	samples, err := e.repeat(count, once)
+	if err != nil {
+		return Row{}, err
 	}
 	r := rowOf(c)
 	r.fill(samples)

@@ -107,7 +107,6 @@ func pythonThroughput(ctx context.Context, c Case, e Effort) (Row, error) {
 	}
 	c.Mode = "block"
 	a := pythonArgs{What: c.Impl, Size: c.Size, Producers: c.Producers, Consumers: c.Consumers, Capacity: c.Capacity}
-	var samples []sample
 	once := func(count int) (sample, error) {
 		a.Count = count
 		ans, err := python(ctx, a)
@@ -128,12 +127,9 @@ func pythonThroughput(ctx context.Context, c Case, e Effort) (Row, error) {
 		return Row{}, err
 	}
 	count := max(1, int(200*float64(e.Time)/float64(max(s.time, time.Microsecond))))
-	for range e.Repeats {
-		s, err := once(count)
-		if err != nil {
-			return Row{}, err
-		}
-		samples = append(samples, s)
+	samples, err := e.repeat(count, once)
+	if err != nil {
+		return Row{}, err
 	}
 	r := rowOf(c)
 	r.fill(samples)

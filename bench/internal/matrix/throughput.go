@@ -17,6 +17,18 @@ type Effort struct {
 	Trace   machine.Tracepoint // to count system calls with, in a run of its own
 }
 
+// repeat runs once as often as the effort says, with that many messages.
+func (e Effort) repeat(count int, once func(count int) (sample, error)) (samples []sample, err error) {
+	for range e.Repeats {
+		s, err := once(count)
+		if err != nil {
+			return nil, err
+		}
+		samples = append(samples, s)
+	}
+	return samples, nil
+}
+
 // mostMessages bounds one run: each message has a bit in memory.
 const mostMessages = 32 << 20
 
@@ -33,9 +45,8 @@ func throughput(ctx context.Context, c Case, e Effort) (Row, error) {
 	if c.Mode == "" {
 		c.Mode = defaultMode(k)
 	}
-	count, err := calibrate(firstCount, mostMessages/(c.Producers*c.Consumers), e.Time, func(count int) (sample, error) {
-		return run(ctx, k, c, count, 0)
-	})
+	once := func(count int) (sample, error) { return run(ctx, k, c, count, 0) }
+	count, err := calibrate(firstCount, mostMessages/(c.Producers*c.Consumers), e.Time, once)
 	if err != nil {
 		return Row{}, err
 	}
@@ -49,13 +60,9 @@ func throughput(ctx context.Context, c Case, e Effort) (Row, error) {
 			row.SyscallsPerMsg, row.SyscallsBy = some(float64(s.calls)/float64(s.messages)), "tracepoint"
 		}
 	}
-	var samples []sample
-	for range e.Repeats {
-		s, err := run(ctx, k, c, count, 0)
-		if err != nil {
-			return Row{}, err
-		}
-		samples = append(samples, s)
+	samples, err := e.repeat(count, once)
+	if err != nil {
+		return Row{}, err
 	}
 	row.fill(samples)
 	if mid := samples[len(samples)/2]; row.SyscallsPerMsg == nil && k.ReadsWrites && mid.used.ReadCalls >= 0 && mid.used.WriteCalls >= 0 {

@@ -1,12 +1,15 @@
 package rival_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -285,6 +288,26 @@ func inProcess(t *testing.T, k rival.Kind, c *rival.Channel, p part) {
 	for range p.Ends.Spec.Consumers {
 		if err := <-received; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestSize holds that no rival has more than the 150 lines that the README says.
+func TestSize(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(text, []byte("\n")); n > 150 {
+			t.Errorf("%s has %d lines", name, n)
 		}
 	}
 }
