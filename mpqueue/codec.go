@@ -21,6 +21,7 @@ type Codec[T any] interface {
 }
 
 // Gob is the codec of package encoding/gob: the default for types with pointers.
+// It leaves out unexported fields, without a word: what they hold does not arrive.
 // Each message carries the description of its type, so that any process can read
 // any message.
 func Gob[T any]() Codec[T] { return gobCodec[T]{} }

@@ -143,7 +143,10 @@
 // # Limits
 //
 // Types with pointers go through a Codec, by default package gob, which takes some
-// microseconds; types without, strings and []byte are copied as they are. A queue
-// trusts its processes: one that writes into the memory on its own can make
+// microseconds; types without, strings and []byte are copied as they are. So the
+// unexported fields of a struct without pointers arrive, and those of a struct with
+// pointers do not, unless it marshals itself.
+//
+// A queue trusts its processes: one that writes into the memory on its own can make
 // messages wrong, though not make others crash.
 package mpqueue
