@@ -234,6 +234,12 @@ func TestRegisterPanics(t *testing.T) {
 			procs.Register(name, func(context.Context, struct{}) error { return nil })
 		}()
 	}
+	defer func() {
+		if got := fmt.Sprint(recover()); !matches(`procs: nil is registered as the function "none" at .*errors_linux_test.go:\d+`, got) {
+			t.Errorf("panic %q", got)
+		}
+	}()
+	procs.RegisterFunc[int, int]("none", nil)
 }
 
 var noResult = procs.RegisterFunc("no result", func(context.Context, struct{}) (int, error) {

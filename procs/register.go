@@ -29,10 +29,10 @@ type Function[A any] struct {
 // stands in an interface, such as an any, must be of a basic type, a []any or
 // map[string]any of such, or of a type that gob.Register was given: for a handle
 // that is its pointer, gob.Register(&mpqueue.Conn{}).
-// Register panics if name is empty or taken, and after Main or Init: the child
+// Register panics if name is empty or taken or f is nil, and after Main or Init: the child
 // runs its function there and never comes to a later Register.
 func Register[A any](name string, f func(ctx context.Context, a A) error) *Function[A] {
-	return &Function[A]{run: f, entry: register(name, func(ctx context.Context, args []byte) ([]byte, error) {
+	return &Function[A]{run: f, entry: register(name, f == nil, func(ctx context.Context, args []byte) ([]byte, error) {
 		a, err := decodeArgs[A](args)
 		if err != nil {
 			return nil, err
@@ -80,14 +80,16 @@ var registry struct {
 	closed  bool // Main or Init has run
 }
 
-// register adds a function. Its caller is what user code calls.
-func register(name string, call func(context.Context, []byte) ([]byte, error)) *entry {
+// register adds a function; missing says that there is none. Its caller is what user code calls.
+func register(name string, missing bool, call func(context.Context, []byte) ([]byte, error)) *entry {
 	where := registrationSite()
 	registry.Lock()
 	defer registry.Unlock()
 	switch other := registry.entries[name]; {
 	case name == "":
 		panic("procs: a function without a name is registered at " + where)
+	case missing:
+		panic(fmt.Sprintf("procs: nil is registered as the function %q at %s", name, where))
 	case other != nil:
 		panic(fmt.Sprintf("procs: %q is registered twice: at %s and at %s", name, other.where, where))
 	case registry.closed:

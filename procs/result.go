@@ -21,7 +21,7 @@ type ResultFunction[In, Out any] struct {
 // if the parent or another living process has that object too: what a child
 // made and nobody else opened ends with the child.
 func RegisterFunc[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) *ResultFunction[In, Out] {
-	return &ResultFunction[In, Out]{run: f, entry: register(name, func(ctx context.Context, args []byte) ([]byte, error) {
+	return &ResultFunction[In, Out]{run: f, entry: register(name, f == nil, func(ctx context.Context, args []byte) ([]byte, error) {
 		in, err := decodeArgs[In](args)
 		if err != nil {
 			return nil, err
