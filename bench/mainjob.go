@@ -231,7 +231,10 @@ func publish(o options, rep *report) error {
 			if what == "complete" {
 				what = "wrong digests"
 			}
-			failed = append(failed, strings.TrimSpace(r.Impl+": "+what+" "+r.Detail))
+			if r.Detail != "" {
+				what += ": " + r.Detail
+			}
+			failed = append(failed, r.Impl+": "+what)
 		}
 	}
 	if len(failed) > 0 {

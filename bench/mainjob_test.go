@@ -60,7 +60,7 @@ func TestBroken(t *testing.T) {
 		}
 		page := filepath.Join(t.TempDir(), "page.html")
 		err := publish(options{report: page}, rep)
-		if err == nil || !strings.Contains(err.Error(), c.broken+": hang planted") {
+		if err == nil || !strings.Contains(err.Error(), c.broken+": hang: planted") {
 			t.Errorf("%s broken: the command says %v", c.broken, err)
 		}
 		html, err := os.ReadFile(page)

@@ -105,8 +105,10 @@ func summarize(p *tree.Plan, runs []*job.Outcome, counted *job.Outcome, reading 
 		if len(o.Wrong) > 0 {
 			r.DigestsOK = false
 		}
-		for _, d := range o.Wrong[:min(3, len(o.Wrong))] {
-			r.Wrong = append(r.Wrong, d.String())
+		for _, d := range o.Wrong[:min(3, len(o.Wrong))] { // often the same in each run
+			if d := d.String(); len(r.Wrong) < 3 && !slices.Contains(r.Wrong, d) {
+				r.Wrong = append(r.Wrong, d)
+			}
 		}
 		if o.Broken != "" && r.Outcome == "complete" {
 			r.Outcome, r.Detail = o.Broken, o.Detail
