@@ -106,8 +106,8 @@
 //
 // # Limits
 //
-// Linux only: elsewhere programs compile, and Start returns an error that is
-// errors.ErrUnsupported. A child is not a copy of its parent: what the parent
+// Linux only, with /proc: elsewhere programs compile, and Start returns an error
+// that is errors.ErrUnsupported. A child is not a copy of its parent: what the parent
 // has changed in its variables the child does not see. Standard input of a
 // child is empty unless the option Stdin gives it one.
 package procs
