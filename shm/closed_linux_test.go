@@ -30,6 +30,9 @@ func TestReserveAfterClose(t *testing.T) {
 	if err := s.Punch(0, 4096); !errors.Is(err, shm.ErrClosed) {
 		t.Errorf("Punch: %v, want ErrClosed", err)
 	}
+	if err := s.Info().Err; !errors.Is(err, shm.ErrClosed) {
+		t.Errorf("Info: %v, want ErrClosed", err)
+	}
 }
 
 // addressSpace returns how many bytes of addresses this process uses. Blank

@@ -139,9 +139,9 @@ func readName(s *slot) string {
 
 // At returns the T at byte off of the payload of s. It fails if T has pointers,
 // if off is not aligned for T, or if T would not lie within the payload. Locks
-// within T become known to the sweep. The memory is valid while s is open;
-// after Close it reads zeros as
-// long as s is reachable (in an arena it may be another object's).
+// within T become known to the sweep. The memory is valid while s is open; after
+// Close it reads zeros as long as s is reachable (in an arena it may be another
+// object's).
 func At[T any](s *Segment, off int) (*T, error) {
 	l, err := LayoutOf[T]()
 	if err != nil {

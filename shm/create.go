@@ -143,7 +143,7 @@ func createNamed(name string, size int, o *options) (*core, error) {
 		}
 		stale, why := removeStale(path, false)
 		if why != nil {
-			err = fmt.Errorf("%w; it is no segment to be replaced: %w", err, why)
+			err = fmt.Errorf("%w; it cannot be replaced: %w", err, why)
 		}
 		if !stale {
 			break
@@ -183,8 +183,11 @@ func removeStale(path string, kept bool) (bool, error) {
 		return false, err
 	}
 	now, err := sys.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
 	if err != nil {
-		return errors.Is(err, fs.ErrNotExist), nil
+		return false, err
 	}
 	defer now.Close()
 	if n, err := sys.Inode(now); err != nil || n.Dev != node.Dev || n.Ino != node.Ino {

@@ -162,11 +162,16 @@ type beggarArgs struct {
 
 // beggar does everything with as few descriptors as there are.
 var beggar = procstest.Role("beggar", func(ctx context.Context, a beggarArgs) error {
-	shm.DropPins()
+	stale, err := shm.Create[int64](a.Name + "-stale")
+	if err != nil {
+		return err
+	}
+	stale.Close()
 	ops := map[string]func() (io.Closer, error){
 		"new":            func() (io.Closer, error) { return shm.New[int64](shm.WithOwnSegment()) },
 		"open":           func() (io.Closer, error) { return shm.Open[account](a.Name) },
 		"create":         func() (io.Closer, error) { return shm.Create[int64](a.Name + "-mine") },
+		"replace":        func() (io.Closer, error) { return shm.Create[int64](a.Name + "-stale") },
 		"peek":           func() (io.Closer, error) { return shm.Peek(a.Name) },
 		"open or create": func() (io.Closer, error) { o, _, err := shm.OpenOrCreate[account](a.Name); return o, err },
 		"handle": func() (io.Closer, error) {

@@ -3,8 +3,12 @@ package shm_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -179,5 +183,28 @@ func TestFullHoles(t *testing.T) {
 	}
 	if _, err = shm.Peek("holes"); !errors.Is(err, shm.ErrNoSpace) {
 		t.Errorf("no memory for the holes that are looked at: %v", err)
+	}
+}
+
+// A folder in which no name can be made is named, with the reason.
+func TestFullFolder(t *testing.T) {
+	readOnly := place(t, "ro")
+	for dir, why := range map[string]struct {
+		is   error
+		text string
+	}{
+		filepath.Join(readOnly, "missing"): {fs.ErrNotExist, "missing"},
+		readOnly:                           {syscall.EROFS, "read-only"},
+		"/etc/passwd":                      {syscall.ENOTDIR, "/etc/passwd"},
+		"/proc":                            {syscall.EOPNOTSUPP, "O_TMPFILE"},
+	} {
+		t.Setenv("SHMKIT_DIR", dir)
+		_, err := shm.Create[int64]("nowhere")
+		if !errors.Is(err, why.is) || !strings.Contains(err.Error(), why.text) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v, want %v", dir, err, why.is)
+		}
+		if _, _, err := shm.OpenOrCreate[int64]("nowhere"); !errors.Is(err, why.is) {
+			t.Errorf("%s: OpenOrCreate: %v, want %v", dir, err, why.is)
+		}
 	}
 }

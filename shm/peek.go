@@ -141,9 +141,14 @@ func Stat(name string) (Info, error) {
 	return i, nil
 }
 
-// Info describes s.
+// Info describes s; its Err is ErrClosed if this process has closed s.
 func (s *Segment) Info() Info {
 	i := Info{Name: s.Name()}
+	if !s.core.enter() {
+		i.Err = ErrClosed
+		return i
+	}
+	defer s.core.leave()
 	i.read(s.core.file)
 	i.Attached = i.Attached || s.core.self != nobody
 	return i

@@ -32,6 +32,9 @@ func Memfd(name string) (*os.File, error) {
 // last descriptor unless Link gives it one.
 func TempFile(dir string, mode os.FileMode) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, uint32(mode.Perm()))
+	if err == unix.EOPNOTSUPP {
+		err = fmt.Errorf("%w: its file system makes no files without a name (O_TMPFILE)", err)
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
@@ -83,7 +86,13 @@ func self(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd()
 // Reopen opens the file behind f anew: another open file description, so that
 // byte locks taken through it conflict with those of f, and a child that
 // inherits f does not inherit them.
-func Reopen(f *os.File) (*os.File, error) { return reopen(self(f), f.Name()) }
+func Reopen(f *os.File) (*os.File, error) {
+	g, err := reopen(self(f), f.Name())
+	if errors.Is(err, unix.ENOENT) { // not %w: this is no name that does not exist
+		err = fmt.Errorf("%v: is /proc mounted?", err)
+	}
+	return g, err
+}
 
 // OpenFD opens the file behind descriptor fd of process pid.
 func OpenFD(pid, fd int) (*os.File, error) {
