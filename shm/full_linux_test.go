@@ -188,14 +188,17 @@ func TestFullHoles(t *testing.T) {
 
 // A folder in which no name can be made is named, with the reason.
 func TestFullFolder(t *testing.T) {
-	readOnly := place(t, "ro")
+	readOnly, file := place(t, "ro"), filepath.Join(t.TempDir(), "a file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for dir, why := range map[string]struct {
 		is   error
 		text string
 	}{
 		filepath.Join(readOnly, "missing"): {fs.ErrNotExist, "missing"},
 		readOnly:                           {syscall.EROFS, "read-only"},
-		"/etc/passwd":                      {syscall.ENOTDIR, "/etc/passwd"},
+		file:                               {syscall.ENOTDIR, "a file"},
 		"/proc":                            {syscall.EOPNOTSUPP, "O_TMPFILE"},
 	} {
 		t.Setenv("SHMKIT_DIR", dir)
