@@ -29,12 +29,15 @@ func seal(h heading, e envelope) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	data := binary.LittleEndian.AppendUint32(nil, uint32(len(head)))
-	data = append(append(data, head...), body...)
+	head = append(binary.LittleEndian.AppendUint32(nil, uint32(len(head))), head...)
 	if fd, err = memfd("shmkit-args"); err != nil {
 		return -1, err
 	}
-	if err := pwrite(fd, data, 0); err != nil {
+	err = pwrite(fd, head, 0)
+	if err == nil {
+		err = pwrite(fd, body, int64(len(head))) // large arguments are not copied once more
+	}
+	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
