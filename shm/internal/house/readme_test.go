@@ -1,12 +1,15 @@
 package house
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // root is the repository, seen from this package.
@@ -48,13 +51,46 @@ func blocks(t *testing.T, file, language string) []string {
 // compares what it prints with what the README says. It stands where the README
 // tells its readers to put it.
 func TestReadmeProgram(t *testing.T) {
+	out, err := hello(t, func(program string) string { return program })
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if want := "eat 包子 0\neat 包子 1\neat 包子 2\n"; out != want {
+		t.Errorf("printed %q, the README says %q", out, want)
+	}
+}
+
+// TestReadmeProgramKilled does to the child of that program what the README
+// promises to survive.
+func TestReadmeProgramKilled(t *testing.T) {
+	out, err := hello(t, func(program string) string {
+		const loop = "for i := range 3 {\n"
+		if strings.Count(program, loop) != 1 {
+			t.Fatalf("no %q", loop)
+		}
+		program = strings.Replace(program, `"fmt"`, "\"fmt\"\n\"os\"\n\"syscall\"", 1)
+		return strings.Replace(program, loop, loop+"if i == 2 { syscall.Kill(os.Getpid(), syscall.SIGKILL) }\n", 1)
+	})
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v", err)
+	}
+	if !strings.HasPrefix(out, "eat 包子 0\neat 包子 1\n") || !strings.Contains(out, "cook-1 (pid ") || !strings.Contains(out, "): killed by signal 9 (killed)") {
+		t.Errorf("printed %q", out)
+	}
+}
+
+// hello runs the program of the README after change was made to it, and returns
+// what it printed.
+func hello(t *testing.T, change func(program string) string) (string, error) {
+	t.Helper()
 	programs := blocks(t, "README.md", "go")
 	if len(programs) != 1 {
 		t.Fatalf("%d programs in the README, want 1", len(programs))
 	}
 	dir := t.TempDir()
 	source := filepath.Join(dir, "main.go")
-	if err := os.WriteFile(source, []byte(programs[0]), 0o600); err != nil {
+	if err := os.WriteFile(source, []byte(change(programs[0])), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	// An overlay puts the file into the module without putting it there.
@@ -66,19 +102,19 @@ func TestReadmeProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "overlay.json")
+	file, exe := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "hello")
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "run", "-overlay", file, "./hello")
-	cmd.Dir = abs
-	out, err := cmd.CombinedOutput()
-	if err != nil {
+	build := exec.Command("go", "build", "-overlay", file, "-o", exe, "./hello")
+	build.Dir = abs
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if want := "eat 包子 0\neat 包子 1\neat 包子 2\n"; string(out) != want {
-		t.Errorf("printed %q, the README says %q", out, want)
-	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, exe).CombinedOutput()
+	return string(out), err
 }
 
 // TestReadmeCommands sees to it that CI runs every command of the README: a test
