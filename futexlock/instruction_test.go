@@ -312,8 +312,10 @@ func TestEveryInstruction(t *testing.T) {
 			case c.closes:
 				t.Setenv("SHMKIT_STEPS", "1")
 			case c.sleeps && testing.Short():
-				t.Setenv("SHMKIT_STEPS", "2")
-			case c.sleeps, testing.Short():
+				t.Setenv("SHMKIT_STEPS", "1")
+			case testing.Short():
+				t.Setenv("SHMKIT_STEPS", "4")
+			case c.sleeps:
 				t.Setenv("SHMKIT_STEPS", "8")
 			case !c.short:
 				t.Setenv("SHMKIT_STEPS", "30")

@@ -2,6 +2,7 @@ package futexlock_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -317,8 +318,12 @@ func TestWithoutWaitv(t *testing.T) {
 		t.Skip("this is that run")
 	}
 	procstest.Watchdog(t, 2*time.Minute)
-	cmd := exec.Command("/proc/self/exe", "-test.v", "-torture=40",
-		"-test.run=^Test(Mutex|RWMutex|Semaphore|Cond|Barrier|Once|Event|WaitGroup|Recursive|Context|Zombie|Thousands|TenThousand|Signal|Fairness|Closed|Pollers|Torture|Overwritten|SwallowedWake/barger=true/swept=true)")
+	more, kills := "|TenThousand|Fairness|Overwritten|SwallowedWake/barger=true/swept=true", 40
+	if testing.Short() {
+		more, kills = "", 10
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.v", fmt.Sprintf("-test.short=%v", testing.Short()), fmt.Sprintf("-torture=%d", kills),
+		"-test.run=^Test(Mutex|RWMutex|Semaphore|Cond|Barrier|Once|Event|WaitGroup|Recursive|Context|Zombie|Thousands|Signal|Closed|Pollers|Torture"+more+")")
 	cmd.Env = append(os.Environ(), "SHMKIT_NO_WAITV=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -274,7 +274,11 @@ func TestModelSemaphore(t *testing.T) {
 		mustHold(t, w, modelLimit)
 	})
 	t.Run("counted, kill", func(t *testing.T) { mustHold(t, newSemWorld(false, 3, 1), modelLimit) })
+	t.Run("owned, cancel, nobody dies", func(t *testing.T) { mustHold(t, newSemWorld(true, 1, 0), modelLimit) })
 	t.Run("owned", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("a large world: not with -short")
+		}
 		w := newSemWorld(true, 1, 1)
 		w.p[1].cancels = 0
 		mustHold(t, w, modelLimit)
@@ -286,6 +290,9 @@ func TestModelSemaphore(t *testing.T) {
 	t.Run("owned, no sweep", func(t *testing.T) {
 		w := newSemWorld(true, 1, 1)
 		w.unswept = true
+		if testing.Short() {
+			w.p[1].cancels = 0
+		}
 		mustHold(t, w, modelLimit)
 	})
 }

@@ -55,6 +55,12 @@ func (m *Mutex) Lock() error {
 // this process closes the segment meanwhile it returns shm.ErrClosed.
 func (m *Mutex) LockContext(ctx context.Context) error {
 	if self := uint32(shm.SelfAt(&m.word)); self != 0 && m.word.CompareAndSwap(0, self) {
+		if uint32(shm.SelfAt(&m.word)) != self {
+			// This process is closing the segment: that may have been in a
+			// private page. Lock does not spend the time to ask; who has got
+			// nothing but zeros there harms nobody.
+			return failed("Mutex.LockContext", shm.ErrClosed)
+		}
 		shm.RaceAcquire(m)
 		return nil
 	}

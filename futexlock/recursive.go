@@ -94,6 +94,9 @@ func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
 	if !r.word.CompareAndSwap(0, self) {
 		return r.lockSlow(ctx, op, h, seg, self)
 	}
+	if seg.Closed() {
+		return failed(op, shm.ErrClosed) // as in Mutex.LockContext
+	}
 	return r.entered(op, h, self, false)
 }
 

@@ -213,6 +213,9 @@ func TestSpeedRivals(t *testing.T) {
 	if shm.RaceEnabled {
 		t.Skip("the race detector's costs are not ours")
 	}
+	if testing.Short() {
+		t.Skip("seconds of measuring: not with -short")
+	}
 	procstest.Watchdog(t, 2*time.Minute)
 	c := pthread(t)
 	_, tab := newTable(t)
