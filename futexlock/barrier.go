@@ -75,6 +75,9 @@ func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, 
 	seg, self := attached("Barrier.Wait", shm.Find(b))
 	parties := b.parties.Load()
 	if parties == 0 {
+		if seg.Closed() {
+			return 0, failed("Barrier.Wait", shm.ErrClosed) // we have seen a private page
+		}
 		return 0, failed("Barrier.Wait", ErrNotInit)
 	}
 	var stay shm.Stay

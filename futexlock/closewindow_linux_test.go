@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -129,8 +130,63 @@ var windows = []window{
 
 var somePermit Permit
 
+// notDied closes an object at the point, under a goroutine that is about to take its
+// lock, and returns an error if the next holder, in another process, would be told that
+// a holder died inside: nobody was. waits says that the goroutine waits, told returns
+// the word that says who died.
+func notDied[T any](point string, hold, release func(*T), lock func(*T, context.Context) error, waits func(*T) bool, told func(*T) uint32) error {
+	for {
+		o, err := shm.New[T]()
+		if err != nil {
+			return err
+		}
+		v := o.Value()
+		hold(v)
+		end, closed := make(chan error, 1), make(chan error, 1)
+		go func() { end <- lock(v, context.Background()) }()
+		for !waits(v) {
+			runtime.Gosched()
+		}
+		var early atomic.Bool // Close did not find the goroutine inside
+		fault.Call(point, func() {
+			go func() { closed <- o.Close() }()
+			for len(closed) == 0 && !closeWaits() {
+				runtime.Gosched()
+			}
+			if len(closed) > 0 {
+				early.Store(true)
+			}
+		})
+		func() {
+			defer func() {
+				if recover() != nil {
+					early.Store(true) // its slice ended: we still held the lock
+				}
+			}()
+			release(v)
+		}()
+		if err := <-closed; err != nil {
+			return err
+		}
+		if err := <-end; !errors.Is(err, shm.ErrClosed) && !early.Load() {
+			return fmt.Errorf("%T: %v, want shm.ErrClosed", v, err)
+		}
+		if s := told(v); s&ownerDied != 0 && !early.Load() {
+			return fmt.Errorf("%T: closed under one that was about to take it: %#x, a holder died", v, s)
+		}
+		if !early.Load() {
+			return nil
+		}
+	}
+}
+
 var closer = procstest.Role("closer", func(context.Context, struct{}) error {
-	var all []error
+	all := []error{
+		notDied("futexlock.lock.woken", func(m *Mutex) { m.Lock() }, (*Mutex).Unlock, (*Mutex).LockContext,
+			func(m *Mutex) bool { return m.word.Load()&waited != 0 }, func(m *Mutex) uint32 { return m.word.Load() }),
+		notDied("futexlock.rwmutex.writing", func(rw *RWMutex) { rw.RLock() }, (*RWMutex).RUnlock, (*RWMutex).LockContext,
+			func(rw *RWMutex) bool { return rw.gate.Load()&gateClosed != 0 }, func(rw *RWMutex) uint32 { return rw.gate.Load() }),
+	}
 	for _, w := range windows {
 		if err := w.run(w.point); err != nil {
 			all = append(all, fmt.Errorf("%s, closed at %s: %w", w.name, w.point, err))

@@ -231,7 +231,7 @@ func (c *Cond) WaitFor(ctx context.Context, m *Mutex, pred func() bool) error {
 // lost.
 func (c *Cond) Signal() { c.SignalN(1) }
 
-// SignalN wakes up to n waiters.
+// SignalN wakes up to n waiters, 65,535 at most.
 func (c *Cond) SignalN(n int) {
 	if shm.SelfAt(low(&c.state)) == 0 {
 		stray("Cond.Signal")

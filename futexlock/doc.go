@@ -117,11 +117,11 @@
 //	Mutex Lock+Unlock              6.0     sync.Mutex 4.5, pthread 6.8, pthread robust 8.7, multiprocessing.Lock 99
 //	RecursiveMutex Lock+Unlock      32
 //	RWMutex RLock+RUnlock          7.5     sync.RWMutex 4.3
-//	RWMutex Lock+Unlock             28     sync.RWMutex 8.6
-//	Semaphore Acquire+Release       13     with cells 21, owned 11
+//	RWMutex Lock+Unlock             33     sync.RWMutex 8.6
+//	Semaphore Acquire+Release       17     with cells 23, owned 15
 //	Event IsSet                    2.4
-//	Once Do, done                  4.1
-//	WaitGroup Add+Done              19     sync.WaitGroup 8.9
+//	Once Do, done                  4.7
+//	WaitGroup Add+Done              21     sync.WaitGroup 8.9
 //	Cond Signal, nobody waits      4.0
 //
 // In the segment in which the program first used a lock; in others a pair is

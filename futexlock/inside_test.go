@@ -135,6 +135,30 @@ func TestRecursiveMutexOfAnEarlierToken(t *testing.T) {
 	r.word.Store(0)
 }
 
+// The process whose task is to be taken was done with it in that moment, and another
+// goroutine of ours has added one in its cell: that is ours already.
+func TestTakeOfOnesOwn(t *testing.T) {
+	o, err := shm.New[WaitGroup]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	w := o.Value()
+	seg := shm.Find(w)
+	self := uint32(seg.Self())
+	was := charged(0, self, load(1))
+	w.cells[9].Store(was)
+	w.underLock(seg, self, func(self uint32) {
+		if err := w.move(9, self, load(1), load(oneTaken)); err != ErrNoTask {
+			t.Error(err)
+		}
+	})
+	if open, lost := w.Tasks(); w.cells[9].Load() != was || open != 1 || lost != 0 {
+		t.Errorf("cell %#x, it was %#x; %s", w.cells[9].Load(), was, w.State())
+	}
+	w.Done()
+}
+
 func TestEarlierEpochs(t *testing.T) {
 	for _, c := range []struct {
 		e, than uint32

@@ -79,7 +79,12 @@ func lockWordSlow(ctx context.Context, seg *shm.Segment, stay *shm.Stay, word *a
 	if err != nil {
 		return false, err
 	}
-	return unlessClosed(seg, stay, died)
+	if died, err = unlessClosed(seg, stay, died); err != nil {
+		// Whoever gets it from Close is told that a holder died inside, and
+		// nobody was.
+		unlockWordSlow(word, self)
+	}
+	return died, err
 }
 
 func waitForWord(ctx context.Context, seg *shm.Segment, stay *shm.Stay, word *atomic.Uint32, self uint32) (died bool, err error) {

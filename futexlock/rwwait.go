@@ -134,7 +134,11 @@ func (rw *RWMutex) writeLock(ctx context.Context, seg *shm.Segment, stay *shm.St
 	if fault.Enabled {
 		fault.Point("futexlock.rwmutex.writing")
 	}
-	return unlessClosed(seg, stay, g&ownerDied != 0)
+	if died, err = unlessClosed(seg, stay, g&ownerDied != 0); err != nil && stay.Enter(seg, &rw.write) == nil {
+		rw.openGate(left) // as in lockWordSlow
+		rw.releaseWrite(self)
+	}
+	return died, err
 }
 
 // drain waits until no reader is inside: in a cell, counted in class cl, or in a

@@ -153,6 +153,9 @@ func (s *Semaphore) AcquireOwned(ctx context.Context) (Permit, error) {
 	seg, self := attached("Semaphore.AcquireOwned", shm.Find(s))
 	cells := s.celled()
 	if len(cells) == 0 {
+		if seg.Closed() {
+			return Permit{}, failed("Semaphore.AcquireOwned", shm.ErrClosed) // we have seen a private page
+		}
 		return Permit{}, failed("Semaphore.AcquireOwned", fmt.Errorf("the maximum is %d, owned permits need 1 to %d: %w", s.max.Load(), MaxOwned, ErrTooManyHolders))
 	}
 	if s.bell.Load()&starving == 0 {

@@ -11,7 +11,11 @@ import (
 // nobody has taken; or, if there is none, with one that was lost with a dead
 // process. It returns ErrNoTask if there is neither, ErrOverflow if this process
 // has taken 16,383, and ErrTooManyHolders if 64 other processes have tasks. A
-// process that is killed inside Take has taken nothing.
+// process that is killed inside Take has taken nothing, or is charged with the task
+// when it dies; one that is stopped there holds up others that call Take or Reset.
+//
+// Take panics if w lies in no attached segment, or if this process closes the segment
+// meanwhile.
 func (w *WaitGroup) Take() error {
 	seg, self := attached("WaitGroup.Take", shm.Find(w))
 	err := ErrNoTask
@@ -109,6 +113,9 @@ func (w *WaitGroup) move(src int, token uint32, out, in load) error {
 		v := from.Load()
 		if added(v) < out.added() || takenBy(v) < out.taken() {
 			return ErrNoTask
+		}
+		if taskToken(v) == token && token != goneTasks {
+			return ErrNoTask // its process was done, and another goroutine of ours has charged us there
 		}
 		if from.CompareAndSwap(v, v-uint64(out)|taskMoving) {
 			break
