@@ -108,7 +108,7 @@ func (q *Queue[T]) putRun(vs []T) (n int, err error) {
 	}
 	if n > 0 {
 		fullFence()
-		c.signal(&c.notEmpty)
+		signal(&c.notEmpty)
 		if c.seg.Closed() {
 			err = shm.ErrClosed
 		}

@@ -128,17 +128,7 @@ func (c *ringCore) toEdge(s *ringSide, n uint64) uint64 {
 // Commit appends the first n bytes of the last reservation to the stream, in one
 // step, and gives up the others; 0 gives up all. Errors as for Write. It panics
 // if fewer than n are reserved.
-func (r *ByteRing) Commit(n int) error {
-	c := r.core()
-	if held := c.held(&c.in); n < 0 || uint64(n) > held {
-		panic(fmt.Sprintf("mpqueue: ByteRing.Commit(%d) with %d bytes reserved", n, held))
-	}
-	if n == 0 {
-		c.in.until = c.in.next
-		return nil
-	}
-	return c.publish(c.in.next, uint64(n))
-}
+func (r *ByteRing) Commit(n int) error { return r.core().commit(n) }
 
 // Peek returns the next n bytes of the stream without removing them; it waits
 // until so many are there. It returns fewer only where the memory of the ring
@@ -180,17 +170,7 @@ func (r *ByteRing) Peek(ctx context.Context, n int) ([]byte, error) {
 
 // Discard removes the first n bytes of the last Peek, in one step. Errors as for
 // Read. It panics if that returned fewer than n.
-func (r *ByteRing) Discard(n int) error {
-	c := r.core()
-	if held := c.held(&c.out); n < 0 || uint64(n) > held {
-		panic(fmt.Sprintf("mpqueue: ByteRing.Discard(%d) of %d bytes", n, held))
-	}
-	if n == 0 {
-		return nil
-	}
-	c.handBack(c.out.next, uint64(n))
-	return c.take(c.out.next, uint64(n))
-}
+func (r *ByteRing) Discard(n int) error { return r.core().discard(n) }
 
 // Len returns how many bytes wait to be read; always 0 to Cap.
 func (r *ByteRing) Len() int { return r.core().length() }

@@ -206,7 +206,7 @@ func TestByteRingMisuse(t *testing.T) {
 	if b, err := ring.Peek(background, 8); len(b) != 2 || err != nil {
 		t.Error(len(b), err)
 	}
-	mustPanic(t, "ByteRing.Discard(3) of 2 bytes", func() { ring.Discard(3) })
+	mustPanic(t, "ByteRing.Discard(3) with 2 bytes", func() { ring.Discard(3) })
 	mustPanic(t, "ByteRing.Commit(1) with 0", func() { ring.Commit(1) })
 	mustPanic(t, "ByteRing.Reserve(0)", func() { ring.Reserve(background, 0) })
 	mustPanic(t, "ByteRing.Peek(0)", func() { ring.Peek(background, 0) })
@@ -237,7 +237,7 @@ func TestRingHandles(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Get(background)
-	mustPanic(t, "Ring.Discard(2) of 1", func() { r.Discard(2) })
+	mustPanic(t, "Ring.Discard(2) with 1", func() { r.Discard(2) })
 	if err := r.Discard(1); err != nil {
 		t.Error(err)
 	}

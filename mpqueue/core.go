@@ -199,7 +199,7 @@ func (q *core) commit(c claim) bool {
 	if fault.Enabled {
 		fault.Point("mpqueue.put.committed")
 	}
-	q.signal(&q.notEmpty)
+	signal(&q.notEmpty)
 	return !q.seg.Detached()
 }
 
@@ -298,12 +298,12 @@ func (q *core) release(c claim) bool {
 // freed tells that a place is free, or an item done: those who wait for room, and
 // those who wait for the end.
 func (q *core) freed() {
-	q.signal(&q.notFull)
+	signal(&q.notFull)
 	if q.geo.rules&ruleJoinable != 0 && q.idle.Load()&waited != 0 && q.allDone() {
 		signalAll(&q.idle)
 	}
 	if q.control.closed.Load() != 0 { // after the place: see wait.go
-		q.signal(&q.notEmpty)
+		signal(&q.notEmpty)
 	}
 }
 

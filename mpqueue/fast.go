@@ -57,7 +57,7 @@ func (q *core) commitFast(s *slot, w uint64) bool {
 	if fault.Enabled {
 		fault.Point("mpqueue.put.committed")
 	}
-	q.signal(&q.notEmpty)
+	signal(&q.notEmpty)
 	return !q.seg.Detached()
 }
 
@@ -74,7 +74,7 @@ func (q *core) commitRun(s *slot, w uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.put.committed")
 	}
-	q.signal(&q.notEmpty)
+	signal(&q.notEmpty)
 }
 
 // releaseRun is release without a fence, as commitRun.
@@ -88,7 +88,7 @@ func (q *core) releaseRun(s *slot, w uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.get.released")
 	}
-	q.signal(&q.notFull)
+	signal(&q.notFull)
 }
 
 // claimGetFast claims the message at this process's head. It returns the slot and

@@ -222,7 +222,7 @@ func (q *core) unlease(id blockID, h *block, w uint64, again bool) error {
 	}
 	q.uncountLease()
 	if again {
-		q.signal(&q.notEmpty)
+		signal(&q.notEmpty)
 		return nil
 	}
 	q.freedBlock(id)

@@ -58,14 +58,14 @@ func TestWakePassedOn(t *testing.T) {
 				cancel()
 			case nil:
 				l.short.Store(true)
-				q.q.signal(&q.q.notEmpty)
+				signal(&q.q.notEmpty)
 				for q.q.spare.Load()&waited == 0 {
 					runtime.Gosched()
 				}
 				procstest.WaitBlocked(t, 0, 1)
 			default:
 				l.err.Store(&c.want)
-				q.q.signal(&q.q.notEmpty)
+				signal(&q.q.notEmpty)
 			}
 			if !l.short.Load() {
 				if err := <-left; !errors.Is(err, c.want) {

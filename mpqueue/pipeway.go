@@ -95,8 +95,8 @@ func (w *way) publish(p uint64) {
 	if fault.Enabled {
 		fault.Point("mpqueue.pipe.published")
 	}
-	wake(&w.ctl.notEmpty)
-	wake(&w.ctl.more)
+	signal(&w.ctl.notEmpty)
+	signal(&w.ctl.more)
 }
 
 // received counts a message, or what a Read has got. The caller holds recv.

@@ -83,17 +83,7 @@ func (r *Ring[T]) Reserve(ctx context.Context, n int) ([]T, error) {
 // Commit appends the first n places of the last reservation to the ring, in one
 // step, and gives up the others; 0 gives up all. Errors as for Put. It panics if
 // fewer than n are reserved: Commit after Commit, for instance.
-func (r *Ring[T]) Commit(n int) error {
-	c := r.core()
-	if held := c.held(&c.in); n < 0 || uint64(n) > held {
-		panic(fmt.Sprintf("mpqueue: Ring.Commit(%d) with %d places reserved", n, held))
-	}
-	if n == 0 {
-		c.in.until = c.in.next
-		return nil
-	}
-	return c.publish(c.in.next, uint64(n))
-}
+func (r *Ring[T]) Commit(n int) error { return r.core().commit(n) }
 
 // Peek returns the oldest items without removing them: n, or fewer, but at least
 // one, if fewer are there or the memory of the ring ends in between. It waits
@@ -122,14 +112,4 @@ func (r *Ring[T]) Peek(ctx context.Context, n int) ([]T, error) {
 
 // Discard removes the first n items of the last Peek, in one step. Errors as for
 // Get. It panics if that returned fewer than n.
-func (r *Ring[T]) Discard(n int) error {
-	c := r.core()
-	if held := c.held(&c.out); n < 0 || uint64(n) > held {
-		panic(fmt.Sprintf("mpqueue: Ring.Discard(%d) of %d items", n, held))
-	}
-	if n == 0 {
-		return nil
-	}
-	c.handBack(c.out.next, uint64(n))
-	return c.take(c.out.next, uint64(n))
-}
+func (r *Ring[T]) Discard(n int) error { return r.core().discard(n) }

@@ -87,8 +87,8 @@ func (c *ringCore) takeOver(s *ringSide) error {
 	s.limit, s.until, s.mark, s.more = s.next, s.next, s.next, 0
 	s.mine.Store(true)
 	s.mode.And(^uint32(sidePlain))
-	rouse(s.word) // from a wake that was given to the last holder, and died with it
-	wake(s.other) // which it had perhaps not got to
+	rouse(s.word)   // from a wake that was given to the last holder, and died with it
+	signal(s.other) // which it had perhaps not got to
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package mpqueue
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	"shmkit/shm"
@@ -50,6 +51,39 @@ func (c *ringCore) take(p, n uint64) error {
 		return nil
 	}
 	return c.taken()
+}
+
+// commit publishes the first n items of the last reservation, and gives up the others.
+func (c *ringCore) commit(n int) error {
+	if held := c.held(&c.in); n < 0 || uint64(n) > held {
+		c.tooMany("Commit", n, held, "reserved")
+	}
+	if n == 0 {
+		c.in.until = c.in.next
+		return nil
+	}
+	return c.publish(c.in.next, uint64(n))
+}
+
+// discard takes the first n items of the last Peek.
+func (c *ringCore) discard(n int) error {
+	if held := c.held(&c.out); n < 0 || uint64(n) > held {
+		c.tooMany("Discard", n, held, "peeked at")
+	}
+	if n == 0 {
+		return nil
+	}
+	c.handBack(c.out.next, uint64(n))
+	return c.take(c.out.next, uint64(n))
+}
+
+// tooMany panics, as op is for more than what has been reserved, or peeked at.
+func (c *ringCore) tooMany(op string, n int, held uint64, what string) {
+	ring, items := "Ring", "items"
+	if c.seg.Kind() == KindByteRing {
+		ring, items = "ByteRing", "bytes"
+	}
+	panic(fmt.Sprintf("mpqueue: %s.%s(%d) with %d %s %s", ring, op, n, held, items, what))
 }
 
 // onceClosed is one handle's part in a core: it lets it go once.

@@ -28,20 +28,7 @@ const (
 // The words to sleep on are those of wait.go. As only the holder of a role
 // sleeps on its word, it clears both flags itself when it leaves, and spares the
 // other side the wake that finds nobody.
-func rouse(word *atomic.Uint32) {
-	for {
-		v := word.Load()
-		if v&(waited|pending) == 0 || word.CompareAndSwap(v, v&^(waited|pending)) {
-			return
-		}
-	}
-}
-
-func wake(word *atomic.Uint32) {
-	if v := word.Load(); v&(waited|pending) == waited {
-		signalSlow(word)
-	}
-}
+func rouse(word *atomic.Uint32) { takeBack(word, waited|pending) }
 
 // published is what follows a put if not all is plain sailing: items from
 // position from to position to have just been published.
@@ -53,7 +40,7 @@ func (c *ringCore) published(from, to uint64) error {
 		fullFence()
 	}
 	st := c.ctl.sendState.Load()
-	wake(&c.ctl.notEmpty)
+	signal(&c.ctl.notEmpty)
 	switch {
 	case st&ringOpen == 0:
 		return shm.ErrClosed
@@ -71,7 +58,7 @@ func (c *ringCore) taken() error {
 	if c.ctl.recvState.Load()&ringFence != 0 {
 		fullFence()
 	}
-	wake(&c.ctl.notFull)
+	signal(&c.ctl.notFull)
 	if c.ctl.recvState.Load()&ringOpen == 0 {
 		return shm.ErrClosed
 	}
@@ -127,10 +114,10 @@ func (c *ringCore) await(ctx context.Context, s *ringSide, n uint64) error {
 		return err
 	}
 	if ctx == noWait {
-		return c.lastLook(s, n, s.why)
+		return c.lastTry(s, n, s.why)
 	}
 	if err := ctx.Err(); err != nil {
-		return c.lastLook(s, n, errors.Join(s.why, err))
+		return c.lastTry(s, n, errors.Join(s.why, err))
 	}
 	if ok, err := c.spin(s, n); ok || err != nil {
 		return err
@@ -138,20 +125,27 @@ func (c *ringCore) await(ctx context.Context, s *ringSide, n uint64) error {
 	return c.sleep(ctx, s, n)
 }
 
-// lastLook is the answer to who must not wait, why if side s cannot go on. With
+// lastTry is the answer to who must not wait, why if side s cannot go on. With
 // the fence it is exact: what the other side had published when the call began
 // is seen.
-func (c *ringCore) lastLook(s *ringSide, n uint64, why error) error {
-	c.fenceFor(s)
-	lost := c.lost(s) // first, for its last items were published before it died
-	if ok, err := c.ready(s, n); ok || err != nil {
+func (c *ringCore) lastTry(s *ringSide, n uint64, why error) error {
+	if ok, err := c.lastLook(s, n); ok || err != nil {
 		return err
 	}
-	if lost != 0 {
-		s.told = lost
-		return ErrAbandoned
-	}
 	return why
+}
+
+// lastLook is ready for who goes to sleep, or away, if it is not: it sees all that
+// was published before, and that the other side is dead.
+func (c *ringCore) lastLook(s *ringSide, n uint64) (bool, error) {
+	c.fenceFor(s)
+	lost := c.lost(s) // first, for its last items were published before it died
+	ok, err := c.ready(s, n)
+	if !ok && err == nil && lost != 0 {
+		s.told = lost
+		err = ErrAbandoned
+	}
+	return ok, err
 }
 
 // goPlain makes side s publish by plain stores as soon as that is right.
@@ -227,14 +221,8 @@ func (c *ringCore) sleep(ctx context.Context, s *ringSide, n uint64) error {
 		// The other side publishes and then looks at waited; we set waited
 		// and then look for what it published. With the fence in between
 		// one of the two sees the other.
-		c.fenceFor(s)
-		lost := c.lost(s) // first, for its last items were published before it died
-		if ok, err := c.ready(s, n); ok || err != nil {
+		if ok, err := c.lastLook(s, n); ok || err != nil {
 			return err
-		}
-		if lost != 0 {
-			s.told = lost
-			return ErrAbandoned
 		}
 		if c.isShut(s) { // pairs with the signals in release
 			return c.leaveShut(s)

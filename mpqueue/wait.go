@@ -35,7 +35,7 @@ const (
 )
 
 // signal wakes one sleeper of word, if there may be one and none is on its way.
-func (q *core) signal(word *atomic.Uint32) {
+func signal(word *atomic.Uint32) {
 	if v := word.Load(); v&(waited|pending) == waited {
 		signalSlow(word)
 	}
@@ -75,10 +75,12 @@ func signalAll(word *atomic.Uint32) {
 }
 
 // awake is what every sleeper does first.
-func awake(word *atomic.Uint32) {
+func awake(word *atomic.Uint32) { takeBack(word, pending) }
+
+func takeBack(word *atomic.Uint32, flags uint32) {
 	for {
 		v := word.Load()
-		if v&pending == 0 || word.CompareAndSwap(v, v&^pending) {
+		if v&flags == 0 || word.CompareAndSwap(v, v&^flags) {
 			return
 		}
 	}
@@ -258,7 +260,7 @@ var doneContext = func() context.Context {
 // have used up a wake that was for anybody.
 func (q *core) passOn(w *waiter) {
 	if w.op.more() {
-		q.signal(w.word)
+		signal(w.word)
 	}
 }
 
