@@ -72,16 +72,18 @@ func TestCrashVisitQueue(t *testing.T) {
 			for _, err := range shm.Check(q.Segment()) {
 				t.Errorf("%s, pass %d: %v", point, n, err)
 			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			for _, want := range []string{"leased", "second", "third"} {
-				it, err := q.Receive(t.Context())
+				it, err := q.Receive(ctx)
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("%s, pass %d: instead of %q: %v", point, n, want, err)
 				}
 				if got := it.Value(); got != want || it.Redelivered() != (want == "leased") {
 					t.Errorf("%s, pass %d: %q (again: %v), want %q", point, n, got, it.Redelivered(), want)
 				}
 				it.Done()
 			}
+			cancel()
 			for range 8 { // nothing of the capacity is lost
 				if err := q.TryPut("more"); err != nil {
 					t.Errorf("%s, pass %d: %v", point, n, err)
