@@ -2,6 +2,7 @@ package shm_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // queueTestator makes a queue for one, and dies with a lease, a reservation and
 // items in it.
-var queueTestator = procstest.Role("queue testator", func(ctx context.Context, ready *shm.Object[heirs]) error {
+var queueTestator = procstest.Role("queue testator", func(ctx context.Context, ready *shm.Object[atomic.Uint32]) error {
 	q, err := mpqueue.Create[string]("left queue", 8, mpqueue.WithSegment(shm.WithParticipants(1)))
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ var queueTestator = procstest.Role("queue testator", func(ctx context.Context, r
 	if _, err := q.ReserveSize(ctx, 100); err != nil {
 		return err
 	}
-	ready.Value().attached.Store(1)
+	ready.Value().Store(1)
 	<-ctx.Done()
 	return nil
 })
@@ -50,12 +51,12 @@ func TestCrashVisitQueue(t *testing.T) {
 	for _, point := range append(points("shm.visit.", "shm.sweep."), "mpqueue.sweep.leases", "mpqueue.sweep.orphan", "mpqueue.sweep.slots") {
 		n := 1
 		for ; n <= 4; n++ {
-			ready, err := shm.New[heirs]()
+			ready, err := shm.New[atomic.Uint32]()
 			if err != nil {
 				t.Fatal(err)
 			}
 			p := queueTestator.Start(t, ready)
-			waitFor(t, "the testator", func() bool { return ready.Value().attached.Load() != 0 })
+			waitFor(t, "the testator", func() bool { return ready.Value().Load() != 0 })
 			p.Kill()
 			ready.Close()
 			st := queueCaller.Start(t, name, procstest.KillAt(point, n)).Wait()
