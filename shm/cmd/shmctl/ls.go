@@ -79,8 +79,8 @@ type segment struct {
 	Type    string    `json:"type,omitempty"`
 	Size    int64     `json:"size"`
 	Payload int64     `json:"payload"`
-	Created time.Time `json:"created"`
-	Creator int       `json:"creator"`
+	Created time.Time `json:"created,omitzero"`
+	Creator int       `json:"creator,omitempty"`
 	PIDs    []int     `json:"pids,omitempty"`
 	Error   string    `json:"error,omitempty"`
 }
