@@ -3,10 +3,13 @@ package procs
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // signals are the requests to end that reach this process.
@@ -61,7 +64,10 @@ func (s *signals) die() {
 	}
 	signal.Notify(s.in, sig) // in case the program ignores it, which Reset alone does not end
 	signal.Reset(sig)
-	syscall.Kill(os.Getpid(), sig)
-	time.Sleep(100 * time.Millisecond) // the signal is on its way to some thread
+	// To this thread, which dies of it on its way back from the call. One for the
+	// whole process may go to a thread that has to wait for a processor.
+	runtime.LockOSThread()
+	unix.Tgkill(os.Getpid(), unix.Gettid(), sig)
+	time.Sleep(100 * time.Millisecond)
 	os.Exit(128 + int(sig))
 }
