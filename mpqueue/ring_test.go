@@ -143,7 +143,7 @@ func TestRingReserve(t *testing.T) {
 	}
 	for want, f := range map[string]func(){
 		"Ring.Commit(1) with 0":    func() { r.Commit(1) },
-		"Ring.Discard(1) with 0":     func() { r.Discard(1) },
+		"Ring.Discard(1) with 0":   func() { r.Discard(1) },
 		"mpqueue: Ring.Reserve(0)": func() { r.Reserve(background, 0) },
 		"mpqueue: Ring.Peek(-1)":   func() { r.Peek(background, -1) },
 	} {
