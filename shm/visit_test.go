@@ -124,10 +124,14 @@ func setLiving(t *testing.T, name string, places int) (*shm.Segment, *scene, *pr
 	})
 	t.Cleanup(func() { shm.Remove(name) })
 	t.Cleanup(func() { s.Close() })
-	at, err := shm.At[scene](s, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	// The name is there a moment before the sweep knows the locks behind it, and who
+	// only looks cannot tell it.
+	var at *scene
+	waitFor(t, "the locks", func() (ok bool) {
+		var err error
+		at, err = shm.At[scene](s, 0)
+		return err == nil
+	})
 	waitFor(t, "the bystander", func() bool { return at.Do.ready.Load() != 0 })
 	p := holding.Start(t, name)
 	waitFor(t, "the holder", func() bool { return at.W.holder.Load() != 0 })
