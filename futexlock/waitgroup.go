@@ -52,6 +52,7 @@ var _ = fault.Declare(
 	"futexlock.waitgroup.added", "futexlock.waitgroup.done", "futexlock.waitgroup.waited",
 	"futexlock.waitgroup.locked", "futexlock.waitgroup.noted", "futexlock.waitgroup.left",
 	"futexlock.waitgroup.arrived", "futexlock.waitgroup.cleared", "futexlock.waitgroup.moved",
+	"futexlock.waitgroup.passed", "futexlock.waitgroup.forgets",
 )
 
 // Add charges n tasks to this process, or takes -n of its own off. It returns
@@ -131,6 +132,20 @@ func (w *WaitGroup) put(c *atomic.Uint64, v uint64, self uint32, n int) bool {
 }
 
 func (w *WaitGroup) done(seg *shm.Segment, self uint32) {
+	if w.relieve(seg, self) {
+		return
+	}
+	// Our task may have moved: another goroutine has added one to a cell that
+	// we had passed, and a Take has had ours from one that we had not reached.
+	found := false
+	w.underLock(seg, self, func(self uint32) { found = w.relieve(seg, self) })
+	if !found {
+		panic("futexlock: WaitGroup.Done: this process has no task: charge it with Add, or with Take if another process added it")
+	}
+}
+
+// relieve takes one task off self; false if it found none in any cell.
+func (w *WaitGroup) relieve(seg *shm.Segment, self uint32) bool {
 	var stay shm.Stay // whoever waited for the last task may close w
 	at := shm.Token(self).Slot()
 	for k := range w.cells {
@@ -150,10 +165,13 @@ func (w *WaitGroup) done(seg *shm.Segment, self uint32) {
 				ring(&w.bell, -1)
 				stay.Leave()
 			}
-			return
+			return true
+		}
+		if fault.Enabled {
+			fault.Point("futexlock.waitgroup.passed")
 		}
 	}
-	panic("futexlock: WaitGroup.Done: this process has no task: charge it with Add, or with Take if another process added it")
+	return false
 }
 
 // Wait waits until no process has a task. It returns nil; ErrOwnerDied if
@@ -213,9 +231,18 @@ func (w *WaitGroup) Reset() {
 	seg, self := attached("WaitGroup.Reset", shm.Find(w))
 	w.underLock(seg, self, func(uint32) {
 		for i := range w.cells {
-			v := w.cells[i].Load()
-			if t := taskToken(v); t == goneTasks || t != 0 && seg.Confirm(shm.Token(t)) {
-				w.cells[i].CompareAndSwap(v, 0)
+			c := &w.cells[i]
+			for v := c.Load(); ; v = c.Load() {
+				if t := taskToken(v); t == 0 || t != goneTasks && !seg.Confirm(shm.Token(t)) {
+					break
+				}
+				if fault.Enabled {
+					fault.Point("futexlock.waitgroup.forgets")
+				}
+				// The sweep may have renamed the cell meanwhile.
+				if c.CompareAndSwap(v, 0) {
+					break
+				}
 			}
 		}
 	})
