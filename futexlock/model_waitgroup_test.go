@@ -20,8 +20,9 @@ type wgWorld struct {
 	p       [4]wgProc // the last one sweeps
 	life    [5]life   // by token
 	swept   [5]bool
-	lock    int8 // token
-	sweep   int8 // of whom
+	known   [5]bool // without bells: all can read that it is dead
+	lock    int8    // token
+	sweep   int8    // of whom
 	kills   int8
 	total   int8 // ghost: tasks added and neither done nor forgotten
 	fault   wgFault
@@ -34,6 +35,7 @@ type wgPlan struct {
 	cells   int8
 	gate    int8 // wgGate waits until this goroutine has ended its first call
 	unswept bool
+	mute    bool // the processes have no bell: their death is seen by who asks
 	mut     wgMutant
 }
 
@@ -53,19 +55,20 @@ const (
 type wgMutant int8
 
 const (
-	wgSound      wgMutant = iota
-	wgNoRecheck           // a waiter signs the bell and sleeps without looking again
-	wgNoRises             // the cells are added up once
-	wgLateRise            // rises changes after the source is clear
-	wgNoRing              // a move ends without a ring
-	wgNoRestore           // tasks of a move that broke off are not put back
-	wgTwice               // they are put back though they have arrived
-	wgLateNote            // the journal is written after the tasks have left
-	wgNamesLate           // the sweep forgets what dead processes had taken
-	wgDonesOnce           // Done looks through the cells once only
-	wgResetsOnce          // Reset leaves a cell that the sweep has changed
-	wgDyingLost           // tasks of a process are lost before it is dead
-	wgQuietSeq            // the flag is dropped without a wake
+	wgSound       wgMutant = iota
+	wgNoRecheck            // a waiter signs the bell and sleeps without looking again
+	wgNoRises              // the cells are added up once
+	wgLateRise             // rises changes after the source is clear
+	wgNoRing               // a move ends without a ring
+	wgNoRestore            // tasks of a move that broke off are not put back
+	wgTwice                // they are put back though they have arrived
+	wgLateNote             // the journal is written after the tasks have left
+	wgNamesLate            // the sweep forgets what dead processes had taken
+	wgDonesOnce            // Done looks through the cells once only
+	wgResetsOnce           // Reset leaves a cell that the sweep has changed
+	wgDyingLost            // tasks of a process are lost before it is dead
+	wgQuietAsleep          // the flag is dropped with sleepers behind it
+	wgNoAlarm              // the sweep wakes nobody
 )
 
 type wgFault int8
@@ -99,6 +102,7 @@ type wgProc struct {
 	// count, and scans
 	k, watch                 int8
 	open, lost, dying, fresh bool
+	ask                      bool // its sleep has ended by itself, and there are no bells
 	tok, n                   int8 // of the cell that was read; n in tasks
 	// Take, compact and move
 	i, ci, src, dst, to    int8
@@ -152,10 +156,21 @@ func (w *wgWorld) call(i int) wgCall {
 // home is the cell where a process looks first.
 func (w *wgWorld) home(t int8) int8 { return t % w.plan.cells }
 
-// isDead: of its tasks we know that they are lost.
-func (w *wgWorld) isDead(t int8) bool {
-	return t == wgGone || w.life[t] == dead || w.plan.mut == wgDyingLost && w.life[t] == dying
+// isDead says whether who looks finds that the process t is dead: its tasks are
+// lost. It may note it for all. ask: the kernel is asked.
+func (w *wgWorld) isDead(t int8, ask bool) bool {
+	if t == wgGone || w.plan.mut == wgDyingLost && w.life[t] == dying {
+		return true
+	}
+	if w.life[t] == dead && (ask || !w.plan.mute) {
+		w.known[t] = w.plan.mute
+		return true
+	}
+	return w.known[t]
 }
+
+// hears says whether who sleeps hears of the death of t.
+func (w *wgWorld) hears(t int8) bool { return w.life[t] != alive && !w.plan.mute || w.known[t] }
 
 // limbo returns the tasks that are in no cell: a move has them.
 func (w *wgWorld) limbo() int8 {
@@ -262,7 +277,7 @@ func (w wgWorld) wrong() string {
 
 func (w *wgWorld) wakeAll() {
 	for i := w.queue.pop(); i >= 0; i = w.queue.pop() {
-		w.p[i].pc, w.p[i].v, w.p[i].watch = wgLook, 0, 0
+		w.p[i].pc, w.p[i].v, w.p[i].watch, w.p[i].ask = wgLook, 0, 0, false
 	}
 }
 
@@ -318,9 +333,9 @@ func (w wgWorld) moves(emit func(string, moveKind, wgWorld)) {
 		case w.p[i].pc == wgOver || w.life[t] != alive:
 		case w.p[i].pc == wgAsleep:
 			n.queue.remove(i)
-			n.p[i].pc, n.p[i].v, n.p[i].watch = wgLook, 0, 0
+			n.p[i].pc, n.p[i].v, n.p[i].watch, n.p[i].ask = wgLook, 0, 0, w.plan.mute
 			kind := backstop
-			if w.life[w.p[i].watch] != alive {
+			if w.hears(w.p[i].watch) && !w.plan.mute {
 				kind = step // it hears of the death
 			}
 			yield(wgLabels[i][wgAsleep], kind, n)
@@ -340,7 +355,7 @@ func (w wgWorld) moves(emit func(string, moveKind, wgWorld)) {
 			yield("it is quiescent", step, n)
 		case dead:
 			if !w.swept[t] && w.sweep == 0 && !w.plan.unswept {
-				n.sweep = t
+				n.sweep, n.known[t] = t, w.plan.mute
 				n.p[wgSweeper] = wgProc{pc: wgSweepLock}
 				yield("its sweep begins", step, n)
 			}

@@ -134,7 +134,7 @@ func (w *wgWorld) step(i int) bool {
 		w.tally(i)
 	case wgMover:
 		h := w.lock
-		if h != 0 && w.life[h] == dead {
+		if h != 0 && w.isDead(h, true) {
 			p.tok, p.n, p.pc = 0, 0, wgTry
 			return true
 		}
@@ -173,7 +173,8 @@ func (w *wgWorld) step(i int) bool {
 		}
 		p.v, p.watch = 0, 0
 	case wgSleep:
-		if w.bell == p.v && w.life[p.watch] == alive {
+		p.ask = false
+		if w.bell == p.v && !w.hears(p.watch) {
 			w.queue.push(i)
 			p.pc = wgAsleep
 			return true
@@ -220,7 +221,7 @@ func (w *wgWorld) step(i int) bool {
 		}
 		w.bell, p.pc = silent(w.bell), wgQuietWake
 	case wgQuietWake:
-		if w.plan.mut != wgQuietSeq {
+		if w.plan.mut != wgQuietAsleep {
 			w.wakeAll()
 		}
 		w.ringEnds(i)
@@ -268,7 +269,9 @@ func (w *wgWorld) step(i int) bool {
 	case wgAlarm:
 		w.bell, p.pc = silent(w.bell), wgAlarmWake
 	case wgAlarmWake:
-		w.wakeAll()
+		if w.plan.mut != wgNoAlarm {
+			w.wakeAll()
+		}
 		w.swept[w.sweep], w.sweep = true, 0
 		*p = wgProc{}
 
@@ -283,10 +286,10 @@ func (w *wgWorld) tally(i int) {
 	p := &w.p[i]
 	switch t := p.tok; {
 	case t == 0:
-	case w.isDead(t):
+	case w.isDead(t, p.ask):
 		p.lost = p.lost || p.n > 0
 	default:
-		if w.life[t] == dying {
+		if w.life[t] == dying && !w.plan.mute {
 			p.dying = true
 		} else if t != w.plan.tokens[i] && p.watch == 0 {
 			p.watch = t

@@ -45,7 +45,7 @@ func (w *wgWorld) stepLocked(i int) bool {
 	case wgScan:
 		c := w.cells[p.i]
 		t := wgToken(c)
-		if c == 0 || t == self || w.isDead(t) != p.pass {
+		if c == 0 || t == self || w.isDead(t, p.pass) != p.pass {
 			w.scanOn(i)
 			return true
 		}
