@@ -55,20 +55,21 @@ const (
 type wgMutant int8
 
 const (
-	wgSound       wgMutant = iota
-	wgNoRecheck            // a waiter signs the bell and sleeps without looking again
-	wgNoRises              // the cells are added up once
-	wgLateRise             // rises changes after the source is clear
-	wgNoRing               // a move ends without a ring
-	wgNoRestore            // tasks of a move that broke off are not put back
-	wgTwice                // they are put back though they have arrived
-	wgLateNote             // the journal is written after the tasks have left
-	wgNamesLate            // the sweep forgets what dead processes had taken
-	wgDonesOnce            // Done looks through the cells once only
-	wgResetsOnce           // Reset leaves a cell that the sweep has changed
-	wgDyingLost            // tasks of a process are lost before it is dead
-	wgQuietAsleep          // the flag is dropped with sleepers behind it
-	wgNoAlarm              // the sweep wakes nobody
+	wgSound        wgMutant = iota
+	wgNoRecheck             // a waiter signs the bell and sleeps without looking again
+	wgNoRises               // the cells are added up once
+	wgLateRise              // rises changes after the source is clear
+	wgNoRing                // a move ends without a ring
+	wgNoRestore             // tasks of a move that broke off are not put back
+	wgTwice                 // they are put back though they have arrived
+	wgLateNote              // the journal is written after the tasks have left
+	wgNamesLate             // the sweep forgets what dead processes had taken
+	wgDonesOnce             // Done looks through the cells once only
+	wgResetsOnce            // Reset leaves a cell that the sweep has changed
+	wgDyingLost             // tasks of a process are lost before it is dead
+	wgQuietAsleep           // the flag is dropped with sleepers behind it
+	wgNoAlarm               // the sweep wakes nobody
+	wgResetsUnseen          // Reset does not change rises
 )
 
 type wgFault int8
@@ -113,6 +114,7 @@ type wgProc struct {
 	left, second, replay   bool
 	locked, arriving       bool
 	again                  bool // it is a task that was taken before
+	forgot                 bool // Reset has
 	zero, gone, none, calm bool // ghosts: what was true at some time during the call
 }
 
@@ -293,7 +295,10 @@ func (w wgWorld) plain() wgWorld {
 	}
 	adding := int8(0) // in a cell, but Add may yet take effect later
 	for i := range w.p {
-		if w.p[i].pc == wgRise && w.life[w.plan.tokens[i]] == alive {
+		switch p := &w.p[i]; {
+		case p.forgot: // likewise a Reset, even of one that is dead now
+			lost++
+		case p.pc == wgRise && w.life[w.plan.tokens[i]] == alive:
 			adding++
 		}
 	}
@@ -301,7 +306,7 @@ func (w wgWorld) plain() wgWorld {
 		p := &w.p[i]
 		t := w.plan.tokens[i]
 		if w.life[t] != alive {
-			*p = wgProc{pc: wgOver}
+			*p = wgProc{pc: wgOver, forgot: p.forgot}
 			continue
 		}
 		switch call := w.call(i); {

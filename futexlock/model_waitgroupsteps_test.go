@@ -46,6 +46,7 @@ const (
 	wgWasIn
 	wgForgive // Reset
 	wgForgiveCAS
+	wgForgiven
 	wgSweepLock // sweep
 	wgSweepCell
 	wgAlarm
@@ -58,7 +59,7 @@ var wgNames = [wgPCs]string{
 	"relieves a cell", "rings", "wakes all", "drops the flag", "wakes who came since", "charges its cell", "looks for a cell", "raises",
 	"locks", "unlocks", "looks for a task", "looks for a place", "notes the move", "takes out", "puts in", "puts back", "raises for a move",
 	"clears the source", "clears the target", "raises late", "clears the journal", "compacts a cell", "tries the lock", "reads the journal",
-	"looks if it left", "looks if it arrived", "resets a cell", "resets it", "looks at the lock", "renames a cell", "alarms", "wakes for the alarm",
+	"looks if it left", "looks if it arrived", "resets a cell", "resets it", "raises for a reset", "looks at the lock", "renames a cell", "alarms", "wakes for the alarm",
 }
 
 // wgLabels are made once: they cost more than the steps.

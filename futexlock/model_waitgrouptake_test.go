@@ -188,16 +188,19 @@ func (w *wgWorld) stepLocked(i int) bool {
 				return true
 			}
 			w.total -= int8(tasks(*c))
-			*c = 0
+			*c, p.forgot = 0, true
 		}
 		w.forgiveOn(i)
 	case wgForgiveCAS:
 		if c := &w.cells[p.k]; wgToken(*c) == p.tok {
 			w.total -= int8(tasks(*c))
-			*c = 0
+			*c, p.forgot = 0, true
 		}
 		p.tok, p.pc = 0, wgForgive
 		w.forgiveOn(i)
+	case wgForgiven:
+		w.rise()
+		p.forgot, p.pc = false, wgUnlock
 	}
 	return true
 }
@@ -326,9 +329,11 @@ func (w *wgWorld) compactOn(i int) {
 }
 
 func (w *wgWorld) forgiveOn(i int) {
-	if p := &w.p[i]; p.k+1 < w.plan.cells {
-		p.k++
-	} else {
-		p.k, p.pc = 0, wgUnlock
+	p := &w.p[i]
+	if p.k++; p.k < w.plan.cells {
+		return
+	}
+	if p.k, p.pc = 0, wgForgiven; !p.forgot || w.plan.mut == wgResetsUnseen {
+		p.forgot, p.pc = false, wgUnlock
 	}
 }

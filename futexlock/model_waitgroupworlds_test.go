@@ -73,6 +73,11 @@ func wgForgets(kills int8) wgWorld {
 	return newWGWorld(2, kills, [4]wgCall{wgDone}, [4]wgCall{wgWait, wgReset, wgWait}, [4]wgCall{wgTake, wgDone}).with(1, 1, 1+load(oneTaken))
 }
 
+// wgForgetsFirst: what was lost is forgotten while others still have a task.
+func wgForgetsFirst(kills int8) wgWorld {
+	return newWGWorld(2, kills, [4]wgCall{wgReset}, [4]wgCall{wgDone}, [4]wgCall{wgWait, wgReset, wgWait}).with(0, wgGone, 2).with(1, 2, 1)
+}
+
 // wgFull: there is no cell for who takes, before those of the dead are one.
 func wgFull(kills int8) wgWorld {
 	return newWGWorld(3, kills, [4]wgCall{wgDone}, [4]wgCall{wgTake, wgDone}, [4]wgCall{wgWait}).with(0, wgGone, 1).with(1, wgGone, load(oneTaken)).with(2, 1, 2)
@@ -125,6 +130,7 @@ func TestModelWaitGroup(t *testing.T) {
 		{"two take", wgTwoTake(1), wgLong},
 		{"two take, two kills", wgTwoTake(2), wgDeep},
 		{"reset", wgForgets(1), wgQuick},
+		{"reset, others at work", wgForgetsFirst(2), wgQuick},
 		{"reset, two kills", wgForgets(2), wgDeep},
 		{"cells run out, take", wgFull(1), wgLong},
 		{"cells run out, take, two kills", wgFull(2), wgDeep},
@@ -167,6 +173,7 @@ func TestModelWaitGroupMutants(t *testing.T) {
 		{"taken tasks dropped by the sweep", wgNamesLate, wgTwoTake(1), "in truth"},
 		{"Done looks once", wgDonesOnce, wgTwoOfOne(0), "Done found no task"},
 		{"Reset tries once", wgResetsOnce, wgForgets(1), "Reset left"},
+		{"Reset unseen", wgResetsUnseen, wgForgetsFirst(0), "Wait said"},
 		{"the sweep wakes nobody", wgNoAlarm, wgDones(1), "lost wake"},
 		{"lost before dead", wgDyingLost, wgTwoTake(1), "Wait said"},
 	} {

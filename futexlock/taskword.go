@@ -22,9 +22,11 @@ package futexlock
 //	   0         1       clear the destination's bit
 //
 // Somebody who adds up the cells one by one could miss a task that moves from a
-// cell not yet read to one already read, or one added there. So whatever fills
-// an empty cell, or moves tasks, adds one to a count of rises before it is
-// finished, and whoever adds up does it again if the count has changed.
+// cell not yet read to one already read, or one added there; or it could count
+// lost tasks that are forgotten before the last of the others is done. So
+// whatever fills an empty cell, moves tasks or forgets them, adds one to a count
+// of rises before it is finished, and whoever adds up does it again if the count
+// has changed.
 const (
 	taskMoving = uint64(1) << 34
 	oneTaken   = uint64(1) << 20

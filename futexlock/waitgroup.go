@@ -52,7 +52,7 @@ var _ = fault.Declare(
 	"futexlock.waitgroup.added", "futexlock.waitgroup.done", "futexlock.waitgroup.waited",
 	"futexlock.waitgroup.locked", "futexlock.waitgroup.noted", "futexlock.waitgroup.left",
 	"futexlock.waitgroup.arrived", "futexlock.waitgroup.cleared", "futexlock.waitgroup.moved",
-	"futexlock.waitgroup.passed", "futexlock.waitgroup.forgets",
+	"futexlock.waitgroup.passed", "futexlock.waitgroup.forgets", "futexlock.waitgroup.counted",
 )
 
 // Add charges n tasks to this process, or takes -n of its own off. It returns
@@ -230,6 +230,7 @@ func (w *WaitGroup) Tasks() (open, lost int) {
 func (w *WaitGroup) Reset() {
 	seg, self := attached("WaitGroup.Reset", shm.Find(w))
 	w.underLock(seg, self, func(uint32) {
+		forgot := false
 		for i := range w.cells {
 			c := &w.cells[i]
 			for v := c.Load(); ; v = c.Load() {
@@ -241,9 +242,13 @@ func (w *WaitGroup) Reset() {
 				}
 				// The sweep may have renamed the cell meanwhile.
 				if c.CompareAndSwap(v, 0) {
+					forgot = true
 					break
 				}
 			}
+		}
+		if forgot {
+			w.rises.Add(1) // who has counted them counts again
 		}
 	})
 }
@@ -288,6 +293,9 @@ func (w *WaitGroup) add(watch *watcher) (n sum, ok bool) {
 		switch {
 		case t == goneTasks || watch.gone(shm.Token(t)):
 			n.lost += tasks(v)
+			if fault.Enabled {
+				fault.Point("futexlock.waitgroup.counted")
+			}
 			continue
 		case seg.Dying(shm.Token(t)):
 			n.dying = shm.Token(t)

@@ -48,6 +48,18 @@ func resetMeanwhile(w *WaitGroup, seg *shm.Segment) error {
 	return nil
 }
 
+// waitMeanwhile is a Wait that has counted a lost task when it is forgotten, and
+// then the last of the others is done.
+func waitMeanwhile(w *WaitGroup) error {
+	w.cells[0].Store(charged(0, goneTasks, 1))
+	w.Add(1)
+	fault.Call("futexlock.waitgroup.counted", func() {
+		w.Reset()
+		w.Done()
+	})
+	return w.Wait(context.Background())
+}
+
 var meanwhile = procstest.Role("meanwhile", func(context.Context, struct{}) error {
 	o, err := shm.New[WaitGroup]()
 	if err != nil {
@@ -64,7 +76,7 @@ var meanwhile = procstest.Role("meanwhile", func(context.Context, struct{}) erro
 		}()
 		return doneMeanwhile(w, seg)
 	}()
-	return errors.Join(done, resetMeanwhile(w, seg))
+	return errors.Join(done, resetMeanwhile(w, seg), waitMeanwhile(w))
 })
 
 func TestWaitGroupMeanwhile(t *testing.T) {
