@@ -68,8 +68,8 @@ func (b *Barrier) Init(parties int) error {
 // one fails, the barrier breaks, and that Wait returns its error.
 //
 // Errors: ErrNotInit; ErrTooManyHolders; ErrBroken, with ErrOwnerDied if a
-// party died; ctx's error together with ErrBroken if ctx was done before all had
-// come, which breaks the barrier; shm.ErrClosed if this process closes the
+// party died; ctx's error together with ErrBroken if ctx was done before the round
+// was over, which breaks the barrier; shm.ErrClosed if this process closes the
 // segment meanwhile.
 func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, err error) {
 	seg, self := attached("Barrier.Wait", shm.Find(b))
@@ -92,6 +92,9 @@ func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, 
 			return 0, b.brokenError(v)
 		}
 		if !b.join(seg, v, self) {
+			if barrierEpoch(b.state.Load()) != barrierEpoch(v) {
+				continue // those cells may be of an epoch that we have not seen yet
+			}
 			return 0, failed("Barrier.Wait", ErrTooManyHolders)
 		}
 		if fault.Enabled {
@@ -102,7 +105,7 @@ func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, 
 		case place >= parties:
 			// More callers than parties: this round is full, its last
 			// arrival runs the action. Wait for the next one, however it ends.
-			if err := b.wait(ctx, seg, &stay, v); err != nil && barrierRound(b.state.Load()) == barrierRound(v) {
+			if over, err := b.wait(ctx, seg, &stay, v); !over {
 				return 0, err
 			}
 		case place == parties-1 && len(action) > 0:
@@ -119,7 +122,7 @@ func (b *Barrier) Wait(ctx context.Context, action ...func() error) (index int, 
 				if fault.Enabled {
 					fault.Point("futexlock.barrier.arrived")
 				}
-				if err := b.wait(ctx, seg, &stay, v); err != nil {
+				if _, err := b.wait(ctx, seg, &stay, v); err != nil {
 					return 0, err
 				}
 				shm.RaceAcquire(b)
@@ -174,23 +177,24 @@ func (b *Barrier) act(seg *shm.Segment, stay *shm.Stay, v uint64, place int, act
 	return b.completed(place)
 }
 
-// wait waits until the round of v is over.
-func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, stay *shm.Stay, v uint64) error {
+// wait waits until the round of v is over. over says that it is; else the caller
+// has given up, or the barrier is broken or closed.
+func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, stay *shm.Stay, v uint64) (over bool, err error) {
 	round := barrierRound(v)
 	w := watchFor(ctx, seg, stay, low(&b.state))
 	for turn := 0; ; turn++ {
 		now := b.state.Load() // pairs with the CAS of the last arrival
 		if barrierRound(now) != round {
 			if _, err := unlessClosed(seg, stay, false); err != nil {
-				return failed("Barrier.Wait", err)
+				return false, failed("Barrier.Wait", err)
 			}
 			if endedWell(now, round, barrierEpoch(v)) {
-				return nil
+				return true, nil
 			}
-			return failed("Barrier.Wait", ErrBroken)
+			return true, failed("Barrier.Wait", ErrBroken)
 		}
 		if now&barrierBroken != 0 {
-			return b.brokenError(now)
+			return false, b.brokenError(now)
 		}
 		watch, died, dying := b.roll(&w, now, turn)
 		if died {
@@ -204,9 +208,9 @@ func (b *Barrier) wait(ctx context.Context, seg *shm.Segment, stay *shm.Stay, v 
 		switch {
 		case err == nil:
 		case why == shm.Closed:
-			return failed("Barrier.Wait", err)
+			return false, failed("Barrier.Wait", err)
 		case b.breakRound(round, 0):
-			return failed("Barrier.Wait", fmt.Errorf("%w: %w", ErrBroken, err))
+			return false, failed("Barrier.Wait", fmt.Errorf("%w: %w", ErrBroken, err))
 		}
 	}
 }

@@ -6,10 +6,8 @@ import (
 	"shmkit/shm"
 )
 
-// goneParty stands in a cell for a party that died and was swept.
-const goneParty = holderMask
-
-// join makes self a party of the epoch of v; false if there is no cell.
+// join makes self a party of the epoch of v; false if there is no cell. If v is
+// out of date the cells may be those of parties of a later epoch, which stay.
 func (b *Barrier) join(seg *shm.Segment, v uint64, self uint32) bool {
 	want := partyCell(v, self)
 	at := shm.Token(self).Slot()
@@ -25,7 +23,7 @@ func (b *Barrier) join(seg *shm.Segment, v uint64, self uint32) bool {
 			if old == want {
 				return true // another goroutine of ours came meanwhile
 			}
-			if old != 0 && uint32(old) == barrierEpoch(v) {
+			if old != 0 && !earlier(uint32(old), barrierEpoch(v)) {
 				break // another party's
 			}
 			if c.CompareAndSwap(old, want) {
@@ -49,7 +47,7 @@ func (b *Barrier) roll(w *watcher, v uint64, turn int) (watch shm.Token, died bo
 		if c == 0 || uint32(c) != barrierEpoch(v) || t == self {
 			continue
 		}
-		if t == goneParty || w.gone(shm.Token(t)) {
+		if w.gone(shm.Token(t)) {
 			return 0, true, 0
 		}
 		if w.seg.Dying(shm.Token(t)) {
@@ -80,22 +78,23 @@ func (b *Barrier) forget(epoch uint32) {
 	}
 }
 
-// sweep notes that the party dead is gone, and breaks the round if somebody
-// waits in it. Who arrives later finds the note.
+// sweep breaks the barrier if dead was a party, be a round under way or not: of
+// those that come for the next one, the last never calls the roll.
 func (b *Barrier) sweep(_ *shm.Segment, dead uint32) {
 	for i := range b.cells {
 		v := b.cells[i].Load()
 		if uint32(v>>32) != dead {
 			continue
 		}
-		// The round first: killed between the two, we are run again.
-		s := b.state.Load()
-		if uint32(v) == barrierEpoch(s) && barrierArrived(s) > 0 {
-			b.breakRound(barrierRound(s), barrierDied)
+		// The barrier first: killed between the two, we are run again.
+		for s := b.state.Load(); uint32(v) == barrierEpoch(s) && s&barrierBroken == 0; s = b.state.Load() {
+			if b.breakRound(barrierRound(s), barrierDied) {
+				break
+			}
 		}
-		b.cells[i].CompareAndSwap(v, uint64(goneParty)<<32|v&(1<<32-1))
+		b.cells[i].CompareAndSwap(v, 0)
 	}
-	// dead may have ended a round and woken nobody.
+	// dead may have ended or broken a round and woken nobody.
 	shm.Wake(low(&b.state), -1)
 }
 
@@ -105,10 +104,8 @@ func (b *Barrier) check(s *shm.Segment) string {
 		return fmt.Sprintf("%d of %d have arrived and the round is not over", n, parties)
 	}
 	for i := range b.cells {
-		if t := uint32(b.cells[i].Load() >> 32); t != goneParty {
-			if wrong := checkHolder(s, t); wrong != "" {
-				return fmt.Sprintf("cell %d: %s", i, wrong)
-			}
+		if wrong := checkHolder(s, uint32(b.cells[i].Load()>>32)); wrong != "" {
+			return fmt.Sprintf("cell %d: %s", i, wrong)
 		}
 	}
 	return ""

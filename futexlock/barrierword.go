@@ -16,10 +16,9 @@ package futexlock
 //	0       broken   no round will complete until Reset        a party; Reset
 //
 // A cell names a process that has called Wait in this epoch: token in the upper
-// half, epoch in the lower. All ones in place of the token: the process has
-// died and was swept; the next Wait of that epoch finds it. A cell of another
-// epoch is empty, so that Reset forgets all parties with the CAS that resets;
-// then it clears the cells, before their epoch comes again.
+// half, epoch in the lower. A cell of an earlier epoch is empty, so that Reset
+// forgets all parties with the CAS that resets; then it clears the cells, before
+// their epoch comes again.
 const (
 	barrierBroken = uint64(1) << 0
 	barrierDied   = uint64(1) << 1
