@@ -85,10 +85,10 @@
 //
 // What is left at every kill, and who sees to it, is written beside the code of
 // each type. For Mutex (and whatever else is a lock word), RWMutex, Semaphore,
-// Cond, Event, Once and WaitGroup the tests of this package explore it
+// Cond, Event, Barrier, Once and WaitGroup the tests of this package explore it
 // exhaustively: every interleaving of three processes, with a kill before each
-// step. Barrier has no such model; it is killed at random, at named points, and
-// after single instructions of one operation or another.
+// step. They also kill processes at random, at named points, and after single
+// instructions of one operation or another.
 //
 // # How it works
 //
