@@ -74,11 +74,12 @@ func (r *RecursiveMutex) LockContext(ctx context.Context, h Holder) error {
 // TryLock locks r for h if that is possible without waiting. It returns true
 // with nil or ErrOwnerDied, false with nil or ErrOverflow.
 func (r *RecursiveMutex) TryLock(h Holder) (bool, error) {
-	seg, self, again := r.enter("RecursiveMutex.TryLock", h)
+	self, again := r.enter("RecursiveMutex.TryLock", h)
 	if again {
 		err := r.deeper("RecursiveMutex.TryLock")
 		return !errors.Is(err, ErrOverflow), err
 	}
+	seg, self := attached("RecursiveMutex.TryLock", shm.Find(r))
 	ok, died := tryLockWord(seg, &r.word, self, true)
 	if !ok {
 		return false, nil
@@ -87,20 +88,21 @@ func (r *RecursiveMutex) TryLock(h Holder) (bool, error) {
 }
 
 func (r *RecursiveMutex) lock(ctx context.Context, op string, h Holder) error {
-	seg, self, again := r.enter(op, h)
+	self, again := r.enter(op, h)
 	if again {
 		return r.deeper(op)
 	}
 	if !r.word.CompareAndSwap(0, self) {
-		return r.lockSlow(ctx, op, h, seg, self)
+		return r.lockSlow(ctx, op, h)
 	}
-	if seg.Closed() {
+	if uint32(shm.SelfAt(&r.word)) != self {
 		return failed(op, shm.ErrClosed) // as in Mutex.LockContext
 	}
 	return r.entered(op, h, self, false)
 }
 
-func (r *RecursiveMutex) lockSlow(ctx context.Context, op string, h Holder, seg *shm.Segment, self uint32) error {
+func (r *RecursiveMutex) lockSlow(ctx context.Context, op string, h Holder) error {
+	seg, self := attached(op, shm.Find(r))
 	var stay shm.Stay
 	defer stay.Leave()
 	died, err := lockWordSlow(ctx, seg, &stay, &r.word, self)
@@ -116,12 +118,14 @@ func (h Holder) in(self uint32) uint64 { return h.id ^ uint64(self)<<32 }
 
 // enter finds out who we are and whether h has r already. Only h itself can
 // have written h.
-func (r *RecursiveMutex) enter(op string, h Holder) (seg *shm.Segment, self uint32, again bool) {
-	seg, self = attached(op, shm.Find(r))
+func (r *RecursiveMutex) enter(op string, h Holder) (self uint32, again bool) {
+	if self = uint32(shm.SelfAt(&r.word)); self == 0 {
+		_, self = attached(op, shm.Find(r))
+	}
 	if h.id == 0 {
 		panic("futexlock: " + op + " with the zero Holder: make one with NewHolder")
 	}
-	return seg, self, r.holder.Load() == h.in(self) && holderOf(r.word.Load()) == self
+	return self, r.holder.Load() == h.in(self) && holderOf(r.word.Load()) == self
 }
 
 func (r *RecursiveMutex) deeper(op string) error {
@@ -141,36 +145,35 @@ func (r *RecursiveMutex) entered(op string, h Holder, self uint32, died bool) er
 	return told(op, died)
 }
 
-// mustHold panics unless h holds r.
-func (r *RecursiveMutex) mustHold(op string, h Holder) (_ *shm.Segment, self uint32) {
-	seg, self, again := r.enter("RecursiveMutex."+op, h)
-	if !again {
-		if t := holderOf(r.word.Load()); t != self {
-			notHeld(op, "RecursiveMutex", seg, shm.Token(t))
-		}
-		panic("futexlock: " + op + " of a RecursiveMutex that this Holder does not hold: another Holder of this process does")
+// notTheirs panics for op by a Holder that does not hold r.
+func (r *RecursiveMutex) notTheirs(op string, self uint32) {
+	if t := holderOf(r.word.Load()); t != self {
+		notHeld(op, "RecursiveMutex", shm.Find(r), shm.Token(t))
 	}
-	return seg, self
+	panic("futexlock: " + op + " of a RecursiveMutex that this Holder does not hold: another Holder of this process does")
 }
 
 // Unlock undoes one Lock of h; the last one unlocks r. It panics if h does not
 // hold r.
 func (r *RecursiveMutex) Unlock(h Holder) {
-	seg, self := r.mustHold("Unlock", h)
+	self, held := r.enter("RecursiveMutex.Unlock", h)
+	if !held {
+		r.notTheirs("Unlock", self)
+	}
 	if r.depth--; r.depth > 0 {
 		return
 	}
 	shm.RaceRelease(r)
 	shm.StoreRelease(&r.holder, 0)
 	if !r.word.CompareAndSwap(self, 0) {
-		r.unlockSlow(seg, self)
+		r.unlockSlow()
 	}
 }
 
-func (r *RecursiveMutex) unlockSlow(seg *shm.Segment, self uint32) {
+func (r *RecursiveMutex) unlockSlow() {
 	// As with Mutex: whoever is next may close r.
 	var stay shm.Stay
-	entered("RecursiveMutex.Unlock", seg, &stay, &r.word)
+	_, self := entered("RecursiveMutex.Unlock", shm.Find(r), &stay, &r.word)
 	unlockWordSlow(&r.word, self)
 	stay.Leave()
 }
@@ -178,7 +181,10 @@ func (r *RecursiveMutex) unlockSlow(seg *shm.Segment, self uint32) {
 // Consistent declares the data that r protects repaired: later lockers are no
 // longer told ErrOwnerDied. It panics if h does not hold r.
 func (r *RecursiveMutex) Consistent(h Holder) {
-	_, self := r.mustHold("Consistent", h)
+	self, held := r.enter("RecursiveMutex.Consistent", h)
+	if !held {
+		r.notTheirs("Consistent", self)
+	}
 	consistentWord(&r.word, self)
 }
 
