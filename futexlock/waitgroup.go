@@ -64,7 +64,9 @@ func (w *WaitGroup) Add(n int) error {
 	if n < 0 {
 		shm.RaceRelease(w)
 		for ; n < 0; n++ {
-			w.done(seg, self)
+			if !w.relieve(seg, self) {
+				w.doneSlow(seg, self)
+			}
 		}
 		return nil
 	}
@@ -86,7 +88,9 @@ func (w *WaitGroup) Add(n int) error {
 func (w *WaitGroup) Done() {
 	seg, self := attached("WaitGroup.Done", shm.Find(w))
 	shm.RaceRelease(w)
-	w.done(seg, self)
+	if !w.relieve(seg, self) {
+		w.doneSlow(seg, self)
+	}
 }
 
 // charge adds n tasks to a cell of self.
@@ -131,10 +135,8 @@ func (w *WaitGroup) put(c *atomic.Uint64, v uint64, self uint32, n int) bool {
 	return true
 }
 
-func (w *WaitGroup) done(seg *shm.Segment, self uint32) {
-	if w.relieve(seg, self) {
-		return
-	}
+// doneSlow is Done where relieve has found nothing.
+func (w *WaitGroup) doneSlow(seg *shm.Segment, self uint32) {
 	// Our task may have moved: another goroutine has added one to a cell that
 	// we had passed, and a Take has had ours from one that we had not reached.
 	found := false
@@ -205,7 +207,7 @@ func (w *WaitGroup) Wait(ctx context.Context) error {
 			continue
 		}
 		if v&waited == 0 {
-			// Look again with the flag up. Pairs with the load in done.
+			// Look again with the flag up. Pairs with the load in relieve.
 			w.bell.CompareAndSwap(v, v|waited)
 			continue
 		}
@@ -275,7 +277,7 @@ func (w *WaitGroup) count(watch *watcher) sum {
 func (w *WaitGroup) add(watch *watcher) (n sum, ok bool) {
 	seg := watch.seg
 	for i := range w.cells {
-		v := w.cells[i].Load() // pairs with the CAS in done
+		v := w.cells[i].Load() // pairs with the CAS in relieve
 		if v == 0 {
 			continue
 		}
