@@ -142,6 +142,9 @@ func (rw *RWMutex) shutLanes() {
 func (rw *RWMutex) drainLanes(ctx context.Context, seg *shm.Segment, stay *shm.Stay) error {
 	for used := rw.used.Load(); used != 0; used &= used - 1 {
 		c := &rw.cells[bits.TrailingZeros32(used)].lane
+		if v := c.Load(); !laneIsOpen(v) && laneInside(v) == 0 { // as in drainWord
+			continue
+		}
 		err := rw.drainWord(ctx, seg, stay, c, high(c), func(v uint64) (busy bool, token, half uint32) {
 			if laneIsOpen(v) {
 				shutLane(c)

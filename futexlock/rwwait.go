@@ -148,6 +148,9 @@ func (rw *RWMutex) drain(ctx context.Context, seg *shm.Segment, stay *shm.Stay, 
 	// The Or in enter pairs with this load.
 	for used := rw.used.Load(); used != 0; used &= used - 1 {
 		c := &rw.cells[bits.TrailingZeros32(used)].v
+		if cellCount(c.Load(), cl) == 0 { // as in drainWord: mostly they are empty
+			continue
+		}
 		err := rw.drainWord(ctx, seg, stay, c, low(c), func(v uint64) (busy bool, token, half uint32) {
 			return cellCount(v, cl) != 0, cellToken(v), uint32(v)
 		})
