@@ -115,13 +115,13 @@
 // makes a system call.
 //
 //	Mutex Lock+Unlock              6.0     sync.Mutex 4.5, pthread 6.8, pthread robust 8.7, multiprocessing.Lock 99
-//	RecursiveMutex Lock+Unlock      32
+//	RecursiveMutex Lock+Unlock      17
 //	RWMutex RLock+RUnlock          7.5     sync.RWMutex 4.3
-//	RWMutex Lock+Unlock             33     sync.RWMutex 8.6
-//	Semaphore Acquire+Release       17     with cells 23, owned 15
+//	RWMutex Lock+Unlock             35     sync.RWMutex 8.8
+//	Semaphore Acquire+Release       18     with cells 22, owned 15
 //	Event IsSet                    2.4
 //	Once Do, done                  4.7
-//	WaitGroup Add+Done              21     sync.WaitGroup 8.9
+//	WaitGroup Add+Done              22     sync.WaitGroup 8.4
 //	Cond Signal, nobody waits      4.0
 //
 // In the segment in which the program first used a lock; in others a pair is
