@@ -14,6 +14,10 @@ import (
 // process that is killed inside Take has taken nothing, or is charged with the task
 // when it dies; one that is stopped there holds up others that call Take or Reset.
 //
+// Take cannot tell whom a task was added for. Where several processes add tasks to
+// one group and others take them, one that adds a task to do it itself may find that
+// it has none left; its Done panics.
+//
 // Take panics if w lies in no attached segment, or if this process closes the segment
 // meanwhile.
 func (w *WaitGroup) Take() error {
