@@ -25,6 +25,7 @@ type handArgs struct {
 	Does  string
 	Size  int
 	Times int // of what comes before
+	Bug   string
 }
 
 // turns are for three processes: each says when it is there, is told to begin, and
@@ -42,8 +43,10 @@ var hand = procstest.Role("mpqueue-hand", func(ctx context.Context, a handArgs) 
 			return err
 		}
 	}
-	if a.Does == "produce" {
-		if _, err := q.Producer(); err != nil {
+	mpqueue.Plant(a.Bug)
+	var p *mpqueue.Producer[[]byte]
+	if a.Does == "produce" || a.Does == "go" {
+		if p, err = q.Producer(); err != nil {
 			return err
 		}
 	}
@@ -56,6 +59,8 @@ var hand = procstest.Role("mpqueue-hand", func(ctx context.Context, a handArgs) 
 		err = q.Put(ctx, text(a.Size))
 	case "sweep":
 		q.Segment().Sweep()
+	case "go":
+		err = p.Close()
 	}
 	a.Turns.Value().done[a.Who].Store(1)
 	<-ctx.Done() // its end would be one more death, and one more sweep

@@ -101,6 +101,11 @@
 // kernel every 100 ms. That a process is dead is known from a lock that the
 // kernel holds for it, never from elapsed time: a stopped process keeps its slot.
 //
+// The tests of this package explore it exhaustively, every interleaving of a few
+// processes with a kill before each access: of a queue its slots, leases, sleep and
+// wake, CloseSend, and registered producers with the end that they make; of a ring and a
+// pipe the whole.
+//
 // # Costs
 //
 // Measured on a virtual machine with two cores, 64-byte messages. Its host moves

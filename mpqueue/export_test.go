@@ -17,7 +17,7 @@ var FaultPoints = []string{
 	"mpqueue.arena.seized", "mpqueue.arena.reserved", "mpqueue.arena.gone", "mpqueue.arena.retired", "mpqueue.arena.emptied",
 	"mpqueue.arena.bodies", "mpqueue.arena.punch", "mpqueue.arena.punched",
 	"mpqueue.sweep.orphan", "mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied",
-	"mpqueue.producer.left", "mpqueue.close.closed", "mpqueue.sweep.producer",
+	"mpqueue.producer.left", "mpqueue.producer.alone", "mpqueue.producer.ended", "mpqueue.close.closed", "mpqueue.sweep.producer",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
 }
 
@@ -28,8 +28,9 @@ func Plant(bug string) {
 		"block first": &planted.blockFirst, "unmarked": &planted.unmarked, "redeliver": &planted.redeliver, "keep pending": &planted.keepPending,
 		"immortal": &planted.immortal, "letter again": &planted.letterAgain,
 		"early end": &planted.earlyEnd, "unclosed": &planted.unclosed, "count first": &planted.countFirst,
-		"ring: rewind": &planted.ringRewind,
-		"ring: skip":   &planted.ringSkip, "ring: stay": &planted.ringStay,
+		"late producer": &planted.lateProducer,
+		"ring: rewind":  &planted.ringRewind,
+		"ring: skip":    &planted.ringSkip, "ring: stay": &planted.ringStay,
 	}
 	for _, b := range bugs {
 		*b = false

@@ -26,26 +26,48 @@ const cellProducers = 2
 // do not count any more, but its sweep is not over.
 const diedRegistered = 1 << 31
 
-// What control.closed says.
+// What control.closed says, and the low bits of control.producers when the last
+// registration has ended.
 const (
 	closedInOrder = 1
 	closedByDeath = 2 // of the last registered producer
 )
 
+// control.producers counts the registrations that were ever begun, above those bits. So
+// who has looked at all cells, and has found no registration, decides the end by a
+// compare-and-swap that fails if there has been one meanwhile. Who registers counts
+// himself in his cell first, and here then: he is found there, or makes that fail, or
+// sees here that the end has come before.
+const (
+	registration = 1 << 2
+	endedHow     = registration - 1
+)
+
 // Producer registers this process as a producer, until Close of what it returns,
 // or until the process ends. Whoever starts several producers holds a
 // registration of its own until all have theirs, or the first that is finished
-// closes the queue. ErrClosed if the queue is closed already.
+// closes the queue. ErrClosed if the queue is closed already, and else it stays open
+// for as long as the registration lasts, but for CloseSend. shm.ErrClosed if this
+// process closes the queue.
 func (q *Queue[T]) Producer() (*Producer[T], error) {
 	c := q.q
 	if c.seg.Closed() {
 		return nil, shm.ErrClosed
 	}
 	c.cell(cellProducers).Add(1)
-	c.control.producers.Store(1)
+	v := c.control.producers.Add(registration)
+	if v == 0 { // that says that there has never been one
+		v = c.control.producers.Add(registration)
+	}
+	if ended := v & endedHow; ended != 0 {
+		c.close(ended) // who ended it may not have come to that
+	}
 	if c.control.closed.Load() != 0 {
 		c.cell(cellProducers).Add(^uint32(0))
 		return nil, ErrClosed
+	}
+	if c.seg.Detached() { // our own sweep has ended it, or what we have seen is a private page
+		return nil, shm.ErrClosed
 	}
 	return &Producer[T]{q: q}, nil
 }
@@ -59,7 +81,8 @@ func (p *Producer[T]) Put(ctx context.Context, v T) error {
 }
 
 // Close ends the registration. If it was the last one of the queue, the queue is
-// closed for everybody. It may be called again.
+// closed for everybody. It may be called again. shm.ErrClosed if this process has
+// closed the queue, by all its handles, or does so meanwhile: that ends it like a death.
 func (p *Producer[T]) Close() error {
 	if p.closed.Swap(true) {
 		return nil
@@ -76,6 +99,9 @@ func (p *Producer[T]) Close() error {
 	// Killed here, we leave a queue without producers that is not closed: the
 	// sweep closes it.
 	c.closeIfAlone(closedInOrder)
+	if c.seg.Detached() { // perhaps that was a private page
+		return shm.ErrClosed
+	}
 	return nil
 }
 
@@ -83,9 +109,39 @@ func (p *Producer[T]) Close() error {
 // takes himself out of the count and then looks: of two that go at once, the one who is
 // out last sees nobody. What the queue was closed by is decided once.
 func (q *core) closeIfAlone(how uint32) {
-	if q.control.producers.Load() == 0 {
-		return
+	for {
+		v := q.control.producers.Load()
+		if v == 0 {
+			return
+		}
+		if ended := v & endedHow; ended != 0 {
+			q.close(ended) // whoever has decided that may have been killed since
+			return
+		}
+		alone, how := q.alone(how)
+		if !alone {
+			return
+		}
+		if fault.Enabled {
+			fault.Point("mpqueue.producer.alone")
+			if planted.lateProducer {
+				q.close(how)
+				return
+			}
+		}
+		if q.control.producers.CompareAndSwap(v, v|how) {
+			if fault.Enabled {
+				fault.Point("mpqueue.producer.ended")
+			}
+			q.close(how)
+			return
+		}
 	}
+}
+
+// alone reports whether nobody is registered, and how that has come about if the caller
+// does not know: 0.
+func (q *core) alone(how uint32) (bool, uint32) {
 	for i := 1; i <= q.seg.Slots(); i++ {
 		switch q.seg.Cell(i, cellProducers).Load() {
 		case 0:
@@ -94,13 +150,13 @@ func (q *core) closeIfAlone(how uint32) {
 				how = closedByDeath
 			}
 		default:
-			return
+			return false, 0
 		}
 	}
 	if how == 0 {
 		how = closedInOrder
 	}
-	q.close(how)
+	return true, how
 }
 
 // close closes the queue, unless it is closed already, and makes everybody look.

@@ -86,3 +86,87 @@ func TestLastProducersAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// Who registers while another, which was the last, is about to close the queue is told
+// that it is closed, or keeps it open. By the way of the planted bug, which closes it
+// under him, this can be seen.
+func TestProducerComesAtTheEnd(t *testing.T) {
+	for name, last := range map[string]func(h *hands, bug string) *procstest.Proc{
+		"Close": func(h *hands, bug string) *procstest.Proc {
+			p := h.start(handArgs{Who: 1, Does: "go", Bug: bug}, procstest.StopAt("mpqueue.producer.alone", 1))
+			h.begin(1)
+			p.WaitStopped()
+			return p
+		},
+		"a death": func(h *hands, bug string) *procstest.Proc {
+			dies := h.start(handArgs{Who: 0, Does: "produce"})
+			p := h.start(handArgs{Who: 1, Does: "sweep", Bug: bug}, procstest.StopAt("mpqueue.producer.alone", 1))
+			h.leave()
+			dies.Kill()
+			dies.Wait()
+			h.begin(1)
+			p.WaitStopped()
+			h.come()
+			return p
+		},
+	} {
+		for _, bug := range []string{"", "late producer"} {
+			t.Run(name+" "+bug, func(t *testing.T) {
+				h := newHands(t, "late-producer", 8, 3)
+				goes := last(h, bug)
+				p, err := h.q.Producer()
+				if err != nil {
+					t.Fatal(err)
+				}
+				goes.Cont()
+				h.done(1)
+				err = p.Put(t.Context(), text(20))
+				if bug != "" {
+					if err != mpqueue.ErrClosed {
+						t.Fatal("the bug shows no more: ", err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal("Put of one that has registered: ", err)
+				}
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+				h.get(20)
+				if _, err := h.q.TryGet(); err != mpqueue.ErrClosed {
+					t.Error("at the end: ", err)
+				}
+				if _, err := h.q.Producer(); err != mpqueue.ErrClosed {
+					t.Error("Producer at the end: ", err)
+				}
+			})
+		}
+	}
+}
+
+// Who has decided that the queue ends, and is killed before he closes it, has ended it
+// all the same: for who comes next, and for who waits.
+func TestProducerKilledAtTheEnd(t *testing.T) {
+	for name, next := range map[string]func(q *mpqueue.Queue[[]byte]) error{
+		"Producer": func(q *mpqueue.Queue[[]byte]) error { _, err := q.Producer(); return err },
+		"Get":      func(q *mpqueue.Queue[[]byte]) error { _, err := q.Get(within(t, 5*time.Second)); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHands(t, "ended-producer", 8, 3)
+			p := h.start(handArgs{Who: 0, Does: "go"}, procstest.StopAt("mpqueue.producer.ended", 1))
+			h.begin(0)
+			p.WaitStopped()
+			if name == "Get" {
+				p.Kill()
+				p.Wait()
+			}
+			if err := next(h.q); err != mpqueue.ErrClosed {
+				t.Error(err)
+			}
+			if _, err := h.q.TryGet(); err != mpqueue.ErrClosed {
+				t.Error(err)
+			}
+		})
+	}
+}
