@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"time"
 
 	"shmkit/shm/fault"
 	"shmkit/shm/internal/sys"
@@ -18,9 +17,15 @@ var _ = fault.Declare("shm.attach.opened", "shm.attach.byte", "shm.attach.locked
 // the highest slot ever used; more than this would make them longer.
 const slotSpread = 16
 
-// visitRounds bounds how often a newcomer waits for another one that sweeps the full
-// table: that takes less than a millisecond, unless the other one was stopped.
-const visitRounds = 20
+// errSlotMoving is for a newcomer that finds no slot, but one that is about to come
+// free, or another newcomer that sweeps the full table. That takes less than a
+// millisecond, unless the other process was stopped; or was killed, and is so large
+// that the kernel still tears it down: the proof of a death can be had before that,
+// and then the slot is free and its byte lock is not.
+var errSlotMoving = fmt.Errorf("%w: no slot is to be had, as a process that comes or goes does not get on", ErrTooManyParticipants)
+
+// claimPatience is how long a newcomer puts up with errSlotMoving.
+var claimPatience = patience
 
 // candidates returns the free slots from lo to hi, the one that has been free
 // for longest in front.
@@ -41,7 +46,8 @@ func (c *core) candidates(lo, hi int) []int {
 // sees the claim finds the lock held.
 func (c *core) claim() (int, uint32, error) {
 	window := min(max(c.highSlot(), slotSpread), len(c.table))
-	for round, busy := 0, false; ; round++ {
+	for swept := false; ; swept = true {
+		busy := false
 		// First those whose turn it is, then those that were never used:
 		// not to look at the latter saves page faults.
 		for _, part := range [][2]int{{1, window}, {window + 1, len(c.table)}} {
@@ -50,23 +56,23 @@ func (c *core) claim() (int, uint32, error) {
 				if err != nil || inc != 0 {
 					return i, inc, err
 				}
+				busy = true
 			}
 		}
-		if round > 0 && !busy || round == visitRounds {
-			break
+		if swept && !busy {
+			return 0, 0, fmt.Errorf("%w: all %d slots are taken by living processes", ErrTooManyParticipants, len(c.table))
 		}
-		if busy = !c.visit(); busy {
-			time.Sleep(time.Millisecond)
+		if swept || !c.visit() || busy {
+			return 0, 0, errSlotMoving
 		}
 	}
-	return 0, 0, fmt.Errorf("%w: all %d slots are taken by living processes", ErrTooManyParticipants, len(c.table))
 }
 
 // claimSlot takes slot i and returns its new incarnation, or 0 if another was
 // faster.
 func (c *core) claimSlot(i int) (inc uint32, _ error) {
 	ok, err := sys.TryLockByte(c.file, lockBase+int64(i), false)
-	if err != nil || !ok { // a newcomer has it, or one that left and still has to close its file
+	if err != nil || !ok { // a newcomer has it, or one that leaves or is being torn down
 		return 0, err
 	}
 	if fault.Enabled {

@@ -112,12 +112,8 @@ func attachLocked(f *os.File, path string, want expectation, o *options) (_ *cor
 	if fault.Enabled {
 		fault.Point("shm.attach.opened")
 	}
-	registry.mu.Lock()
+	known, err := c.joinLocked()
 	defer registry.mu.Unlock()
-	known := registry.byIno[at] // another goroutine may have been faster
-	if known == nil {
-		err = c.join()
-	}
 	if known != nil || err != nil {
 		c.mem.Unmap()
 		c.file.Close()
@@ -187,6 +183,26 @@ func (c *core) open(f *os.File, node sys.Node, want expectation, o *options) (er
 
 // prefaulted is set by a test that looks what else goes on meanwhile.
 var prefaulted func()
+
+// joinLocked makes this process a participant, unless another goroutine has been
+// faster and it is known by another core. It returns with registry.mu locked, and does
+// not hold it while it waits for a slot.
+func (c *core) joinLocked() (known *core, err error) {
+	for end := time.Now().Add(claimPatience); ; time.Sleep(time.Millisecond) {
+		registry.mu.Lock()
+		known, err = registry.byIno[c.inode], nil
+		if known == nil {
+			err = c.join()
+		}
+		if known != nil || err != errSlotMoving || time.Now().After(end) {
+			return known, err
+		}
+		registry.mu.Unlock()
+		if fault.Enabled {
+			fault.Point("shm.join.waits")
+		}
+	}
+}
 
 // join makes this process a participant.
 func (c *core) join() error {
@@ -271,6 +287,8 @@ func self() identity {
 }
 
 var knownSelf atomic.Pointer[identity]
+
+var _ = fault.Declare("shm.join.waits")
 
 // patience is how long a name may be changing: only a process that was stopped
 // between two system calls takes longer.

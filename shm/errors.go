@@ -21,7 +21,8 @@ var (
 	ErrNoSpace = errors.New("no space")
 
 	// ErrTooManyParticipants is returned by Open and by handles when every
-	// slot of the participant table belongs to a living process.
+	// slot of the participant table belongs to a living process. If one is about
+	// to come free they wait for it; for 5 s, in case somebody was stopped at it.
 	ErrTooManyParticipants = errors.New("too many participants")
 
 	// ErrCorrupt is returned when a file is no segment, or one whose header

@@ -102,6 +102,13 @@ func OffsetOf(s *Segment, b []byte) int {
 // AddUint64 adds to a word that other processes write.
 func AddUint64(p *uint64, n uint64) { atomic.AddUint64(p, n) }
 
+// ClaimPatience sets how long a newcomer waits for a slot that is about to come free.
+func ClaimPatience(d time.Duration) (restore func()) {
+	old := claimPatience
+	claimPatience = d
+	return func() { claimPatience = old }
+}
+
 // Prefaulted has f called when an attach of this process has touched its pages.
 func Prefaulted(f func()) (restore func()) {
 	prefaulted = f

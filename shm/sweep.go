@@ -23,6 +23,13 @@ var _ = fault.Declare("shm.sweep.elected", "shm.sweep.lock", "shm.sweep.released
 // sweeper has left half swept, which may have been the one of that pid: nobody
 // else would be told of them.
 func (c *core) sweepDead(pid int) (freed int) {
+	freed, _ = c.sweepTable(pid)
+	return freed
+}
+
+// sweepTable is sweepDead; left is how many of the dead it has left to other
+// processes, which were at it.
+func (c *core) sweepTable(pid int) (freed, left int) {
 	// One goroutine of a process at a time: byte locks do not exclude the
 	// goroutines of one process from each other.
 	c.sweepMu.Lock()
@@ -35,37 +42,44 @@ func (c *core) sweepDead(pid int) (freed int) {
 		if i == c.me || state == slotFree || pid != 0 && state == slotLive && s.pid.Load() != uint32(pid) {
 			continue
 		}
-		if c.confirm(makeToken(i, statusInc(st))) && c.sweepSlot(i) {
+		if !c.confirm(makeToken(i, statusInc(st))) {
+			continue
+		}
+		switch swept, elsewhere := c.sweepSlot(i); {
+		case swept:
 			freed++
+		case elsewhere:
+			left++
 		}
 	}
-	return freed
+	return freed, left
 }
 
-// sweepSlot sweeps slot i if it is dead. The caller holds sweepMu.
-func (c *core) sweepSlot(i int) bool {
+// sweepSlot sweeps slot i if it is dead; elsewhere says that another process is at
+// it. The caller holds sweepMu.
+func (c *core) sweepSlot(i int) (swept, elsewhere bool) {
 	ok, err := sys.TryLockByte(c.file, sweepBase+int64(i), false)
 	if err != nil || !ok {
-		return false // another process is at it
+		return false, err == nil
 	}
 	defer sys.UnlockByte(c.file, sweepBase+int64(i))
 	s := &c.table[i-1]
 	st := s.status.Load()
 	if statusState(st) != slotDead {
-		return false // done by another
+		return false, false // done by another
 	}
 	if fault.Enabled {
 		fault.Point("shm.sweep.elected")
 	}
 	dead := makeToken(i, statusInc(st))
 	if !c.runHooks(dead) {
-		return false
+		return false, false
 	}
 	if fault.Enabled {
 		fault.Point("shm.sweep.released")
 	}
 	c.freeSlot(s, st)
-	return true
+	return true, false
 }
 
 // freeSlot gives s, whose status st is dead, to newcomers. Nothing is left in it

@@ -28,7 +28,8 @@ var _ = fault.Declare("shm.visit.locked", "shm.visit.claimed", "shm.visit.owed",
 // mostOwed bounds what a damaged word can make of the visitors that died.
 const mostOwed = 64
 
-// visit sweeps the table in the name of a visitor; false if another process is at it.
+// visit sweeps the table in the name of a visitor; false if another process is at it,
+// or at a slot of it.
 func (c *core) visit() bool {
 	for _, b := range []int64{sweepBase, lockBase} {
 		if ok, err := sys.TryLockByte(c.file, b, false); err != nil || !ok {
@@ -66,13 +67,13 @@ func (c *core) visit() bool {
 	if fault.Enabled {
 		fault.Point("shm.visit.owed")
 	}
-	c.sweepDead(0)
+	_, left := c.sweepTable(0)
 	if fault.Enabled {
 		fault.Point("shm.visit.swept")
 	}
 	s.pid.Store(0)
 	s.status.Store(statusOf(inc, slotFree))
-	return true
+	return left == 0
 }
 
 // sweepVisits sweeps the visitors up to incarnation last that nobody has swept; it

@@ -113,10 +113,9 @@ func setScene(t *testing.T, name string) (*shm.Segment, *scene) {
 	return s, at
 }
 
-// setLiving makes a table with a bystander and a holder in it, both alive.
-func setLiving(t *testing.T, name string, places int) (*shm.Segment, *scene, *procstest.Proc) {
-	bystander.Start(t, sceneArgs{name, places})
-	var s *shm.Segment
+// setBystander makes a table with a bystander in it.
+func setBystander(t *testing.T, name string, places int, opts ...procstest.Option) (s *shm.Segment, at *scene, b *procstest.Proc) {
+	b = bystander.Start(t, sceneArgs{name, places}, opts...)
 	waitFor(t, "the bystander", func() (ok bool) {
 		var err error
 		s, err = shm.Peek(name)
@@ -126,16 +125,26 @@ func setLiving(t *testing.T, name string, places int) (*shm.Segment, *scene, *pr
 	t.Cleanup(func() { s.Close() })
 	// The name is there a moment before the sweep knows the locks behind it, and who
 	// only looks cannot tell it.
-	var at *scene
 	waitFor(t, "the locks", func() (ok bool) {
 		var err error
 		at, err = shm.At[scene](s, 0)
 		return err == nil
 	})
 	waitFor(t, "the bystander", func() bool { return at.Do.ready.Load() != 0 })
+	return s, at, b
+}
+
+// setHolding adds a process that holds everything.
+func setHolding(t *testing.T, name string, at *scene) *procstest.Proc {
 	p := holding.Start(t, name)
 	waitFor(t, "the holder", func() bool { return at.W.holder.Load() != 0 })
-	return s, at, p
+	return p
+}
+
+// setLiving makes a table with a bystander and a holder in it, both alive.
+func setLiving(t *testing.T, name string, places int) (*shm.Segment, *scene, *procstest.Proc) {
+	s, at, _ := setBystander(t, name, places)
+	return s, at, setHolding(t, name, at)
 }
 
 // Who sweeps before it has a slot of its own does so in a name that others see
