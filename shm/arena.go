@@ -25,15 +25,15 @@ import (
 // hold.
 //
 // A newcomer to a block sets its bit and then looks at the generation; the owner
-// that reuses a block raises the generation and then looks at the bits. One of
+// that reuses a block changes the generation and then looks at the bits. One of
 // the two sees the other. So a handle that was kept too long finds its object
 // gone, never another one in its place.
 //
-// An object has an even generation. When nobody seems to hold it any more the
-// owner marks it as abandoned, which makes it odd. Somebody may have opened it in
-// that moment, and have sent handles: so a newcomer to a block that is marked looks
-// for another holder. If there is one the object is what it was, since nobody takes
-// a block that has a bit; the mark then stays and means nothing.
+// A look at all rows takes a while, and a block may pass from one holder to another
+// behind it. So the owner marks a block that nobody seems to hold as abandoned, and
+// looks then. A newcomer to a block that is marked looks for another holder; if there
+// is one it takes the mark away. The owner takes a block only if its mark is there
+// still: then nobody has come, and who was there before has been seen.
 type arena struct {
 	core   *core
 	size   uint32 // of a block in bytes
@@ -162,11 +162,11 @@ func (a *arena) open(b, gen uint32, want expectation) error {
 	if !mine {
 		a.count++
 	}
+	// Ends pins, also if we had it already: who pins what it sent to us must learn
+	// that it has arrived.
+	d.opens.Add(1)
 	if h.handles.Load() == 0 {
 		h.pass.reopen()
-		d.opens.Add(1)
-	} else {
-		h.sent = false // the receiver of what we sent is ourselves
 	}
 	h.handles.Add(1)
 	return nil
@@ -175,17 +175,29 @@ func (a *arena) open(b, gen uint32, want expectation) error {
 // lives reports whether block b still is the object of generation gen. mine: this
 // process held it before, else it has just set its bit.
 func (a *arena) lives(b, gen uint32, mine bool) bool {
-	// After our bit: pairs with take, which raises gen and then looks at bits.
-	now := a.descs[b].gen.Load()
-	switch {
-	case gen&abandoned != 0: // no handle has that
+	d := &a.descs[b]
+	if gen&genMarks != 0 { // no handle has that
 		return false
-	case now == gen:
-		return true
 	}
-	// Two who come too late may take each other for a holder. They then have the
-	// old object together, not a new one.
-	return now == gen|abandoned && (mine || a.heldByOther(b))
+	for {
+		// After our bit: pairs with take, which changes gen and then looks at bits.
+		now := d.gen.Load()
+		switch {
+		case now == gen:
+			return true
+		case now != gen|abandoned:
+			return false
+		case mine || a.heldByOther(b):
+			// Two who come too late may take each other for a holder. They then
+			// have the old object together. A CAS: the owner takes the block if
+			// it is faster.
+			if d.gen.CompareAndSwap(now, gen) {
+				return true
+			}
+		case d.gen.Load() == now: // else the holder gave it to another behind our look
+			return false
+		}
+	}
 }
 
 // heldByOther reports whether any other participant holds block b.
@@ -203,15 +215,22 @@ func (e expectation) checkDesc(d *desc) error {
 	return e.check(&header{kind: d.kind, elemSize: d.elemSize, elems: d.elems, layout: d.layout, typeName: d.longName()})
 }
 
-// again adds a handle to a block that this process has open.
-func (a *arena) again(b uint32) bool {
+// again adds a handle to block b if this process has it open, and it is of
+// generation gen.
+func (a *arena) again(b, gen uint32) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.held[b].handles.Load() == 0 {
+	if !a.has(b, gen) {
 		return false
 	}
 	a.held[b].handles.Add(1)
 	return true
+}
+
+// has reports whether this process has block b open as the object of generation gen.
+// The caller holds mu.
+func (a *arena) has(b, gen uint32) bool {
+	return a.held[b].handles.Load() > 0 && a.descs[b].gen.Load()&^genMarks == gen
 }
 
 // close lets one handle of block b go. It reports whether the block is kept by a
@@ -283,11 +302,16 @@ func (a *arena) letGo(b uint32) {
 	}
 }
 
-// noteSent notes that a handle of block b travels.
-func (a *arena) noteSent(b uint32) {
+// noteSent notes that a handle of block b travels; false if another goroutine has
+// closed the block meanwhile, and nothing would be there for the receiver.
+func (a *arena) noteSent(b, gen uint32) bool {
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.has(b, gen) {
+		return false
+	}
 	a.held[b].sent, a.held[b].sentAt = true, a.descs[b].opens.Load()
-	a.mu.Unlock()
+	return true
 }
 
 // locks returns the locks in block b, as its descriptor tells; what does not
@@ -304,6 +328,18 @@ func (a *arena) locks(b uint32) []lockAt {
 		}
 	}
 	return all
+}
+
+// sweptLocks returns the locks in block b, in which the row of a dead process has a
+// bit. That one may have come too late, and have set its bit when the owner had
+// looked: then the block is being described, and nothing of the dead one is in it. If
+// the bit came earlier the owner has seen it, and leaves the block alone until the
+// row is cleared.
+func (a *arena) sweptLocks(b uint32) []lockAt {
+	if a.descs[b].gen.Load()&taking != 0 {
+		return nil
+	}
+	return a.locks(b)
 }
 
 // each calls f for every block whose bit is set in the row of slot i.

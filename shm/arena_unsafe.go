@@ -17,12 +17,12 @@ const (
 )
 
 // desc says what lies in a block of an arena. The owner of the arena writes it
-// before it sets its bit; while any bit of the block is set it does not change, but
-// for opens, and for gen: the owner may mark it just before it sees a new bit.
+// before it sets its bit; while any holder's bit of the block is set it does not change,
+// but for opens, and for the mark of abandoned blocks in gen.
 type desc struct {
 	_ structs.HostLayout
 
-	gen      atomic.Uint32 // even: of an object; raised when the owner takes the block; handles carry it
+	gen      atomic.Uint32 // of the object, which handles carry, and two marks
 	opens    atomic.Uint32 // how often a process has opened the block by a handle
 	kind     uint32        // KindObject, KindSlice
 	nlocks   uint32
@@ -33,8 +33,13 @@ type desc struct {
 	typeName [40]byte
 }
 
-// abandoned is the mark in gen of a block that nobody seemed to hold.
-const abandoned = 1
+// In gen a generation is a multiple of genStep, and the bits below it are marks.
+const (
+	abandoned = 1 // nobody seemed to hold the block, and nobody has opened it since
+	taking    = 2 // the owner describes it: nobody can hold it
+	genMarks  = abandoned | taking
+	genStep   = 4
+)
 
 // descLock says where locks lie in a block.
 type descLock struct {

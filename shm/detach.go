@@ -147,7 +147,7 @@ func (c *core) leave() { c.slow.leave() }
 // being closed.
 func (s *Segment) again() (*Segment, error) {
 	c := s.core
-	if s.block != 0 && !c.arena.again(s.block-1) {
+	if s.block != 0 && !c.arena.again(s.block-1, s.gen) {
 		return nil, ErrClosed
 	}
 	registry.mu.Lock()

@@ -38,7 +38,9 @@ func exported(s *Segment) error {
 	exports.Lock()
 	defer exports.Unlock()
 	if len(exports.all) == 0 || !insideExport() {
-		s.noteSent()
+		if err := s.noteSent(); err != nil {
+			return err
+		}
 	}
 	what := object{s.core.hdr.id, s.block}
 	for e, have := range exports.all {
@@ -59,12 +61,15 @@ func exported(s *Segment) error {
 	return nil
 }
 
-func (s *Segment) noteSent() {
+func (s *Segment) noteSent() error {
 	if s.block != 0 {
-		s.core.arena.noteSent(s.block - 1)
-		return
+		if !s.core.arena.noteSent(s.block-1, s.gen) {
+			return ErrClosed
+		}
+		return nil
 	}
 	s.core.sentAt.Store(s.core.wall.claims.Load() + 1)
+	return nil
 }
 
 // insideExport reports whether this goroutine is in the encode of an Export.

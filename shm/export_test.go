@@ -72,6 +72,16 @@ func Holders(s *Segment) (n int) {
 	return n
 }
 
+// BlocksOf returns how many blocks of the arena of s the participant in a slot has
+// bits for, and LocksOf how many groups of locks its sweep would look at.
+func BlocksOf(s *Segment, slot int) (n int) {
+	s.core.arena.each(slot, func(uint32) { n++ })
+	return n
+}
+
+// LocksOf is told at BlocksOf.
+func LocksOf(s *Segment, slot int) int { return len(s.core.sweptLocks(slot)) }
+
 // LoadInt64 reads a word that another process writes without atomics.
 func LoadInt64(p *int64) int64 { return atomic.LoadInt64(p) }
 

@@ -108,7 +108,7 @@ func (c *core) sweptLocks(i int) []lockAt {
 	}
 	all := c.lockEntries()
 	if c.arena != nil {
-		c.arena.each(i, func(b uint32) { all = append(all, c.arena.locks(b)...) })
+		c.arena.each(i, func(b uint32) { all = append(all, c.arena.sweptLocks(b)...) })
 	}
 	return all
 }
@@ -119,7 +119,7 @@ func (c *core) allLocks() []lockAt {
 	if c.arena != nil {
 		for b := range c.arena.blocks {
 			if c.arena.heldByAny(b) {
-				all = append(all, c.arena.locks(b)...)
+				all = append(all, c.arena.sweptLocks(b)...)
 			}
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"shmkit/shm/fault"
 )
 
-var _ = fault.Declare("shm.arena.taking", "shm.arena.described", "shm.arena.opening", "shm.arena.closing", "shm.arena.unheld")
+var _ = fault.Declare("shm.arena.taking", "shm.arena.described", "shm.arena.opening", "shm.arena.closing", "shm.arena.unheld",
+	"shm.arena.marked", "shm.arena.describing")
 
 // ownArena is what the owner of an arena knows of it, guarded by arena.mu.
 type ownArena struct {
@@ -119,20 +120,33 @@ func (a *arena) take(kind uint32, l Layout, n int, fresh bool) *Segment {
 		gen := d.gen.Load()
 		// A block that others left last has no mark yet. Who opened it before it
 		// had one keeps it: a later scan finds it.
-		if gen != 0 && gen&abandoned == 0 && !a.abandon(b) {
+		if gen != 0 && gen&genMarks == 0 {
+			if !a.abandon(b) {
+				continue
+			}
+			gen |= abandoned
+		}
+		if fault.Enabled {
+			fault.Point("shm.arena.marked")
+		}
+		// Ends all old handles. Fails if somebody has opened one and taken the mark
+		// away. Before the look at the bits: pairs with lives.
+		next := gen&^genMarks + genStep
+		if !d.gen.CompareAndSwap(gen, next|taking) {
 			continue
 		}
-		// Ends all old handles. Before the look at the bits: pairs with lives. Not
-		// Store, which is no barrier under the race detector.
-		gen = (gen | abandoned) + 1
-		d.gen.Swap(gen)
 		if fault.Enabled {
 			fault.Point("shm.arena.taking")
 		}
 		if a.heldByAny(b) {
-			continue // by one whose handle should have been dead; as above
+			// By one that comes too late and will go, or was killed: its sweep must
+			// not look at locks while we describe them.
+			continue
 		}
-		if gen > 2 {
+		if fault.Enabled {
+			fault.Point("shm.arena.describing")
+		}
+		if next > genStep {
 			clear(a.bytes(b))
 		}
 		a.describe(d, kind, l, n)
@@ -141,6 +155,7 @@ func (a *arena) take(kind uint32, l Layout, n int, fresh bool) *Segment {
 		}
 		w, m := a.bit(a.core.me, b)
 		w.Or(m) // publishes the description
+		d.gen.Store(next)
 		h := &a.held[b]
 		h.sent = false
 		h.pass.reopen()
@@ -150,7 +165,7 @@ func (a *arena) take(kind uint32, l Layout, n int, fresh bool) *Segment {
 		registry.mu.Lock()
 		a.core.refs++
 		registry.mu.Unlock()
-		return &Segment{core: a.core, block: b + 1, gen: gen}
+		return &Segment{core: a.core, block: b + 1, gen: next}
 	}
 }
 
@@ -185,13 +200,19 @@ func (a *arena) scan() *arena {
 }
 
 // abandon marks block b, in which there was no bit, as abandoned; false if somebody
-// has opened it before it was marked.
+// has opened it before it was marked: then it has no mark afterwards, which would
+// say that nobody had been seen behind it.
 func (a *arena) abandon(b uint32) bool {
 	if fault.Enabled {
 		fault.Point("shm.arena.unheld")
 	}
-	a.descs[b].gen.Or(abandoned) // before the look: pairs with lives
-	return !a.heldByAny(b)
+	g := &a.descs[b].gen
+	g.Or(abandoned) // before the look: pairs with lives
+	if a.heldByAny(b) {
+		g.And(^uint32(abandoned))
+		return false
+	}
+	return true
 }
 
 // closed notes that this process has let go of block b. The caller holds mu.

@@ -123,3 +123,35 @@ func TestSliceOfDamagedBlock(t *testing.T) {
 		}
 	}
 }
+
+// Who marshals an object that another goroutine has just closed is told so: nobody
+// would keep it for the receiver. What lies in its block then has not been sent.
+func TestMarshalBesideClose(t *testing.T) {
+	o, err := New[[3]uint64]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := o.Value()
+	o.Close()
+	if err := exported(o.seg); err != ErrClosed {
+		t.Errorf("a closed object: %v", err)
+	}
+	n, err := New[[3]uint64]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if n.Value() != where {
+		t.Error("the block is not used again")
+	}
+	if err := exported(o.seg); err != ErrClosed {
+		t.Errorf("a closed object under another one: %v", err)
+	}
+	if again, err := o.seg.again(); err != ErrClosed {
+		t.Errorf("one more handle: %v", err)
+		again.Close()
+	}
+	if n.seg.core.arena.held[n.seg.block-1].sent {
+		t.Error("the other one counts as sent")
+	}
+}
