@@ -103,8 +103,8 @@
 //
 // The tests of this package explore it exhaustively, every interleaving of a few
 // processes with a kill before each access: of a queue its slots, leases, sleep and
-// wake, CloseSend, and registered producers with the end that they make; of a ring and a
-// pipe the whole.
+// wake, CloseSend, registered producers with the end that they make, and Join with the
+// tasks that it waits for; of a ring and a pipe the whole.
 //
 // # Costs
 //

@@ -10,7 +10,7 @@ import (
 var FaultPoints = []string{
 	"mpqueue.put.claimed", "mpqueue.put.filled", "mpqueue.put.committed",
 	"mpqueue.get.claimed", "mpqueue.get.copied", "mpqueue.get.released", "mpqueue.get.taken",
-	"mpqueue.receive.leased", "mpqueue.done.freed",
+	"mpqueue.receive.leased", "mpqueue.done.freed", "mpqueue.requeue.announced",
 	"mpqueue.signal.pending", "mpqueue.wait.waited", "mpqueue.wait.woken",
 	"mpqueue.alloc.found", "mpqueue.alloc.unchecked", "mpqueue.alloc.claimed",
 	"mpqueue.reserve.counted", "mpqueue.lease.reserved",
@@ -158,4 +158,18 @@ func Wrapped[T any](q *Queue[T]) (laps, epochs, sequences, generations bool) {
 func ReleasedBefore[T any](q *Queue[T], p int) int {
 	h, _, _ := q.q.unreleased(q.q.geo.first + uint64(p))
 	return int(h - q.q.geo.first)
+}
+
+// SleepWords returns the words that who is in Join, and who waits for room, sleep on;
+// Pending reports whether one who sleeps on such a word has been woken and has not looked.
+func SleepWords[T any](q *Queue[T]) (idle, notFull uint32) {
+	return q.q.idle.Load(), q.q.notFull.Load()
+}
+func Pending(word uint32) bool { return word&pending != 0 }
+
+// TasksKept returns of how many queues this process remembers tasks.
+func TasksKept() int {
+	tasksOfAll.Lock()
+	defer tasksOfAll.Unlock()
+	return len(tasksOfAll.of)
 }

@@ -219,10 +219,16 @@ func (q *core) unlease(id blockID, h *block, w uint64, again bool) error {
 	}
 	if again {
 		q.changed()
+		if fault.Enabled {
+			fault.Point("mpqueue.requeue.announced")
+		}
 	}
 	q.uncountLease()
 	if again {
 		signal(&q.notEmpty)
+		// Another may have taken it meanwhile, and be done with it: then who looked
+		// at the counts after that has still found ours.
+		q.freed()
 		return nil
 	}
 	q.freedBlock(id)

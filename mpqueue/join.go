@@ -3,6 +3,7 @@ package mpqueue
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"shmkit/shm"
@@ -14,7 +15,10 @@ type tasks struct {
 	mu   sync.Mutex
 	open []leased
 
-	handles int // of this process, guarded by tasksOfAll
+	// Guarded by tasksOfAll.
+	key     tasksKey
+	handles int          // of this process
+	left    *shm.Segment // of the last one that was closed
 }
 
 // tasksOfAll holds the tasks of each Joinable queue that this process has handles
@@ -22,7 +26,8 @@ type tasks struct {
 // them from those of an earlier time.
 var tasksOfAll struct {
 	sync.Mutex
-	of map[tasksKey]*tasks
+	of   map[tasksKey]*tasks
+	left []*tasks // without a handle, but the process was still attached
 }
 
 type tasksKey struct {
@@ -35,27 +40,47 @@ func tasksOf(s *shm.Segment) *tasks {
 	all := &tasksOfAll
 	all.Lock()
 	defer all.Unlock()
+	dropTasks()
 	if all.of == nil {
 		all.of = map[tasksKey]*tasks{}
 	}
 	key := tasksKey{s.ID(), s.Self()}
 	t := all.of[key]
 	if t == nil {
-		t = &tasks{}
+		t = &tasks{key: key}
 		all.of[key] = t
 	}
 	t.handles++
 	return t
 }
 
-// leaveTasks ends the part of one handle.
+// leaveTasks ends the part of one handle, that of s, which has been closed. The tasks
+// stay if s was not the last one of the process: another may be just being opened, and
+// what is leased is the process's until it lets go of the memory.
 func leaveTasks(s *shm.Segment, t *tasks) {
 	all := &tasksOfAll
 	all.Lock()
 	defer all.Unlock()
-	if t.handles--; t.handles == 0 {
-		delete(all.of, tasksKey{s.ID(), s.Self()})
+	dropTasks()
+	if t.handles--; t.handles > 0 {
+		return
 	}
+	t.left = s
+	all.left = append(all.left, t)
+	dropTasks()
+}
+
+// dropTasks forgets the tasks that nobody can call TaskDone for any more. The caller
+// holds tasksOfAll.
+func dropTasks() {
+	all := &tasksOfAll
+	all.left = slices.DeleteFunc(all.left, func(t *tasks) bool {
+		if t.handles == 0 && t.left.Detached() {
+			delete(all.of, t.key)
+			return true
+		}
+		return t.handles > 0 // there is another handle now
+	})
 }
 
 // getTask turns what Receive returned into what Get returns.

@@ -251,11 +251,12 @@ func (q *Queue[T]) CloseSend() error {
 // with the last handle. As long as there is another, a Put or Get by this one that
 // does not have to wait can still succeed.
 func (q *Queue[T]) Close() error {
-	if t := q.q.tasks; t != nil && !q.q.closing.Swap(true) {
-		leaveTasks(q.q.seg, t)
-	}
+	first := !q.q.closing.Swap(true)
 	q.q.closeLetters()
 	err := q.q.seg.Close()
+	if t := q.q.tasks; t != nil && first {
+		leaveTasks(q.q.seg, t)
+	}
 	q.q.stop()
 	q.q.stirSides()
 	runtime.KeepAlive(q) // and with it the range of memory
