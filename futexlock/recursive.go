@@ -74,7 +74,7 @@ func (r *RecursiveMutex) LockContext(ctx context.Context, h Holder) error {
 // TryLock locks r for h if that is possible without waiting. It returns true
 // with nil or ErrOwnerDied, false with nil or ErrOverflow.
 func (r *RecursiveMutex) TryLock(h Holder) (bool, error) {
-	self, again := r.enter("RecursiveMutex.TryLock", h)
+	_, again := r.enter("RecursiveMutex.TryLock", h)
 	if again {
 		err := r.deeper("RecursiveMutex.TryLock")
 		return !errors.Is(err, ErrOverflow), err
