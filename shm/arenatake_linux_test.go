@@ -3,6 +3,10 @@ package shm_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,22 +162,44 @@ var echo = procstest.Role("arena-echo", func(ctx context.Context, a leaseArgs) e
 // does not keep the object for it any longer.
 func TestHandleComesBack(t *testing.T) {
 	procstest.Watchdog(t, time.Minute)
-	mail := must[*shm.Slice[byte]](t)(shm.NewSlice[byte](200, shm.WithOwnSegment()))
-	defer mail.Close()
-	tell := must[*shm.Object[account]](t)(shm.New[account](shm.WithOwnSegment()))
-	defer tell.Close()
-	o := must[*shm.Object[rented]](t)(shm.New[rented]())
-	defer o.Close()
-	copy(mail.Data(), must[[]byte](t)(o.MarshalBinary()))
-	echo.Start(t, leaseArgs{mail, tell})
-	waitFor(t, "it is sent back", func() bool { return shm.LoadInt64(&tell.Value().Balance) == 1 })
-	if n := shm.Holders(o.Segment()); n != 2 {
-		t.Errorf("%d hold what is on its way, want 2", n)
+	for name, opts := range map[string][]shm.Option{"arena": nil, "segment": {shm.WithOwnSegment()}} {
+		t.Run(name, func(t *testing.T) {
+			mail := must[*shm.Slice[byte]](t)(shm.NewSlice[byte](200, shm.WithOwnSegment()))
+			defer mail.Close()
+			tell := must[*shm.Object[account]](t)(shm.New[account](shm.WithOwnSegment()))
+			defer tell.Close()
+			o := must[*shm.Object[rented]](t)(shm.New[rented](opts...))
+			defer o.Close()
+			copy(mail.Data(), must[[]byte](t)(o.MarshalBinary()))
+			p := echo.Start(t, leaseArgs{mail, tell})
+			waitFor(t, "it is sent back", func() bool { return shm.LoadInt64(&tell.Value().Balance) == 1 })
+			holds := func() bool {
+				if name == "arena" {
+					return shm.Holders(o.Segment()) == 2
+				}
+				return opens(p.PID(), o.Segment().ID())
+			}
+			if !holds() {
+				t.Error("what is on its way is not kept")
+			}
+			var r shm.Object[rented]
+			if err := r.UnmarshalBinary(mail.Data()[40:80]); err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			waitFor(t, "the other has let go", func() bool { return !holds() })
+		})
 	}
-	var r shm.Object[rented]
-	if err := r.UnmarshalBinary(mail.Data()[40:80]); err != nil {
-		t.Fatal(err)
+}
+
+// opens reports whether a process has a descriptor of the anonymous segment id.
+func opens(pid int, id shm.ID) bool {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	all, _ := os.ReadDir(dir)
+	for _, e := range all {
+		if to, _ := os.Readlink(filepath.Join(dir, e.Name())); strings.Contains(to, "shmkit-"+id.String()[:16]) {
+			return true
+		}
 	}
-	defer r.Close()
-	waitFor(t, "the other has let go", func() bool { return shm.Holders(o.Segment()) == 1 })
+	return false
 }

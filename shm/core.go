@@ -38,7 +38,7 @@ type core struct {
 	slow    passage
 	closed  chan struct{} // closed by Close
 	ghostly bool          // a view for the end of detach: self counts as dead
-	sentAt  atomic.Uint64 // wall.claims + 1 when a handle was last sent; 0: none that matters
+	sentAt  atomic.Uint64 // wall.opens + 1 when a handle was last sent; 0: none was
 	sweepMu sync.Mutex
 	sleep   sleepers
 }

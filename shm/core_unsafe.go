@@ -51,13 +51,14 @@ func readHeader(f *os.File) (h header, err error) {
 	return h, h.check(uint64(fi.Size()))
 }
 
-// claimsIn reads wall.claims of the segment in f; all ones if it cannot be read.
-func claimsIn(f *os.File) uint64 {
-	var b [8]byte
-	if _, err := f.ReadAt(b[:], int64(wallOffset+unsafe.Offsetof(wall{}.claims))); err != nil {
+// opensIn is wall.opens of the segment in f; all ones if it cannot be read.
+func opensIn(f *os.File) uint64 {
+	w := new(wall)
+	b := unsafe.Slice((*byte)(unsafe.Pointer(w)), unsafe.Sizeof(*w))
+	if _, err := f.ReadAt(b, wallOffset); err != nil {
 		return 1<<64 - 1
 	}
-	return binary.NativeEndian.Uint64(b[:])
+	return w.opens()
 }
 
 func (h *header) check(fileSize uint64) error {

@@ -46,7 +46,7 @@ func (c *core) release() error {
 func (c *core) detach() error {
 	c.sleep.wakeAll()
 	c.slow.wait()
-	claims := c.wall.claims.Load()
+	opens := c.wall.opens()
 	addresses.remove(c)
 	sys.AnchorRemove(&c.table[c.me-1].node)
 
@@ -74,10 +74,10 @@ func (c *core) detach() error {
 	// Not left to the end of the file: a pin keeps it, and so does a mapping that
 	// could not be replaced.
 	err = errors.Join(err, sys.UnlockByte(c.file, lockBase+int64(c.me)))
-	if c.sentAt.Load() == claims+1 { // nobody has opened what we sent
+	if c.sentAt.Load() == opens+1 { // nobody has opened what we sent
 		file := c.file
 		pinUntil(&pin{
-			opened: func() bool { return claimsIn(file) != claims },
+			opened: func() bool { return opensIn(file) != opens },
 			drop:   func() { file.Close() },
 		})
 	} else {

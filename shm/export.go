@@ -68,7 +68,7 @@ func (s *Segment) noteSent() error {
 		}
 		return nil
 	}
-	s.core.sentAt.Store(s.core.wall.claims.Load() + 1)
+	s.core.sentAt.Store(s.core.wall.opens() + 1)
 	return nil
 }
 

@@ -83,8 +83,10 @@ type wall struct {
 	highSlot atomic.Uint32
 	// sweeps counts finished sweeps, for people and tests.
 	sweeps atomic.Uint32
-	_      uint32
-	// claims counts how often a slot was claimed. A sender learns by it
+	// reopens counts how often a process has opened a handle of what it had
+	// open already.
+	reopens atomic.Uint32
+	// claims counts how often a slot was claimed. A sender learns by the two
 	// that somebody has opened what it sent; slots are used again in the
 	// order in which they came free by it.
 	claims atomic.Uint64

@@ -19,6 +19,10 @@ type pin struct {
 // never come.
 const maxPins = 64
 
+// opens counts how often a handle of the segment was opened: by a newcomer, or where
+// it was open already. It changes with each.
+func (w *wall) opens() uint64 { return w.claims.Load() + uint64(w.reopens.Load()) }
+
 var pins struct {
 	sync.Mutex
 	all   []*pin // oldest first

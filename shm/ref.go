@@ -135,7 +135,9 @@ func (r ref) attach(want expectation, o *options) (*core, error) {
 			return nil, err
 		}
 		c.refs++
-		c.sentAt.Store(0) // the receiver of what we sent is ourselves
+		if r.block == 0 { // blocks count for themselves
+			c.wall.reopens.Add(1) // ends pins, as that of who sent this to us
+		}
 		return c, nil
 	}
 	registry.mu.Unlock()
