@@ -61,6 +61,10 @@ var hand = procstest.Role("mpqueue-hand", func(ctx context.Context, a handArgs) 
 		q.Segment().Sweep()
 	case "go":
 		err = p.Close()
+	case "register":
+		_, err = q.Producer()
+	case "close":
+		err = q.Close()
 	}
 	a.Turns.Value().done[a.Who].Store(1)
 	<-ctx.Done() // its end would be one more death, and one more sweep

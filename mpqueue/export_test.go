@@ -17,7 +17,7 @@ var FaultPoints = []string{
 	"mpqueue.arena.seized", "mpqueue.arena.reserved", "mpqueue.arena.gone", "mpqueue.arena.retired", "mpqueue.arena.emptied",
 	"mpqueue.arena.bodies", "mpqueue.arena.punch", "mpqueue.arena.punched",
 	"mpqueue.sweep.orphan", "mpqueue.sweep.leases", "mpqueue.sweep.slots", "mpqueue.sweep.chunk", "mpqueue.sweep.emptied",
-	"mpqueue.producer.left", "mpqueue.producer.alone", "mpqueue.producer.ended", "mpqueue.close.closed", "mpqueue.sweep.producer",
+	"mpqueue.producer.counted", "mpqueue.producer.left", "mpqueue.producer.looked", "mpqueue.producer.alone", "mpqueue.producer.ended", "mpqueue.close.closed", "mpqueue.sweep.producer",
 	"shm.sweep.elected", "shm.sweep.released", "shm.attach.locked", "shm.attach.claimed",
 }
 

@@ -48,7 +48,7 @@ type control struct {
 
 	closed    atomic.Uint32 // not 0: nothing more may be put, see producer.go
 	leasing   atomic.Uint32 // lease blocks that have memory; 0: no lease or reservation yet
-	producers atomic.Uint32 // registrations ever begun, and how the last one ended; see producer.go
+	producers atomic.Uint32 // registrations begun and swept, and how the last one ended; see producer.go
 	_         [4]byte
 	reserves  atomic.Uint64 // reservations ever made
 	_         [40]byte

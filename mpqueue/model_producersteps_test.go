@@ -151,7 +151,9 @@ func (m *endModel) endStep(w *endWorld, i int, a *endActor) {
 		}
 
 	case edSweepCell:
-		a.after = edSweepClear
+		if a.after = edSweepCount; m.mutant == "no change before the dead is cleared" {
+			a.after = edSweepClear
+		}
 		switch {
 		case w.cell[i] != 0:
 			a.pc = edSweepMark
@@ -166,9 +168,20 @@ func (m *endModel) endStep(w *endWorld, i int, a *endActor) {
 			w.cell[i] = 0
 		}
 		a.how, a.pc = closedByDeath, edAlone
+	case edSweepCount, edSweepCountAgain:
+		if w.producers != 0 {
+			w.producers += 1 << 2
+		}
+		if a.then, a.pc = edSwept, edAll; a.at == 0 {
+			a.pc = edSweepClear
+		}
+		a.at = 0
 	case edSweepClear:
 		w.cell[i] = 0
-		a.pc, a.then = edAll, edSwept
+		a.at, a.pc = 1, edSweepCountAgain
+		if m.mutant == "no change after the dead is cleared" {
+			a.at, a.then, a.pc = 0, edSwept, edAll
+		}
 	case edSwept:
 		p := &w.proc[i]
 		if p.died != 0 {

@@ -33,11 +33,13 @@ const (
 	closedByDeath = 2 // of the last registered producer
 )
 
-// control.producers counts the registrations that were ever begun, above those bits. So
+// control.producers counts the registrations that were begun, above those bits. So
 // who has looked at all cells, and has found no registration, decides the end by a
 // compare-and-swap that fails if there has been one meanwhile. Who registers counts
 // himself in his cell first, and here then: he is found there, or makes that fail, or
-// sees here that the end has come before.
+// sees here that the end has come before. The sweep of a dead producer counts here too,
+// before it clears his cell and after: who looks at the cells meanwhile may not know of
+// him, or know of nobody else.
 const (
 	registration = 1 << 2
 	endedHow     = registration - 1
@@ -55,11 +57,10 @@ func (q *Queue[T]) Producer() (*Producer[T], error) {
 		return nil, shm.ErrClosed
 	}
 	c.cell(cellProducers).Add(1)
-	v := c.control.producers.Add(registration)
-	if v == 0 { // that says that there has never been one
-		v = c.control.producers.Add(registration)
+	if fault.Enabled {
+		fault.Point("mpqueue.producer.counted")
 	}
-	if ended := v & endedHow; ended != 0 {
+	if ended := c.countProducers() & endedHow; ended != 0 {
 		c.close(ended) // who ended it may not have come to that
 	}
 	if c.control.closed.Load() != 0 {
@@ -70,6 +71,15 @@ func (q *Queue[T]) Producer() (*Producer[T], error) {
 		return nil, shm.ErrClosed
 	}
 	return &Producer[T]{q: q}, nil
+}
+
+// countProducers changes control.producers, and returns what it is.
+func (q *core) countProducers() uint32 {
+	v := q.control.producers.Add(registration)
+	if v == 0 { // that says that there has never been one
+		v = q.control.producers.Add(registration)
+	}
+	return v
 }
 
 // Put is Queue.Put. It panics after Close.
@@ -143,7 +153,11 @@ func (q *core) closeIfAlone(how uint32) {
 // does not know: 0.
 func (q *core) alone(how uint32) (bool, uint32) {
 	for i := 1; i <= q.seg.Slots(); i++ {
-		switch q.seg.Cell(i, cellProducers).Load() {
+		registered := q.seg.Cell(i, cellProducers).Load()
+		if fault.Enabled {
+			fault.Point("mpqueue.producer.looked")
+		}
+		switch registered {
 		case 0:
 		case diedRegistered:
 			if how == 0 {
@@ -186,5 +200,14 @@ func (q *core) sweepProducers(dead shm.Token) {
 	if !planted.unclosed {
 		q.closeIfAlone(how)
 	}
-	cell.Store(0)
+	q.stirProducers()
+	cell.Swap(0)
+	q.stirProducers()
+}
+
+// stirProducers makes who is about to decide the end look again.
+func (q *core) stirProducers() {
+	if q.control.producers.Load() != 0 { // else there have been none to end
+		q.countProducers()
+	}
 }

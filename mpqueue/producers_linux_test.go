@@ -170,3 +170,46 @@ func TestProducerKilledAtTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// One who closes the queue, and was no producer, has looked at some of the cells when
+// another registers there, and a producer dies and is swept: then he has seen neither,
+// and must look again.
+func TestProducerDiesUnseen(t *testing.T) {
+	for _, bug := range []string{"", "late producer"} {
+		t.Run(bug, func(t *testing.T) {
+			h := newHands(t, "unseen-producer", 8, 3)
+			// In this order they have the places after the test's own.
+			comes := h.start(handArgs{Who: 0, Does: "register"}, procstest.StopAt("mpqueue.producer.counted", 1))
+			dies := h.start(handArgs{Who: 1, Does: "produce"})
+			closes := h.start(handArgs{Who: 2, Does: "close", Bug: bug}, procstest.StopAt("mpqueue.producer.looked", 2))
+			h.begin(2)
+			closes.WaitStopped()
+			h.begin(0)
+			comes.WaitStopped()
+			dies.Kill()
+			dies.Wait()
+			h.q.Segment().Sweep()
+			closes.Cont()
+			h.done(2)
+			comes.Cont()
+			h.done(0)
+			err := h.q.TryPut(text(20))
+			if bug != "" {
+				if err != mpqueue.ErrClosed {
+					t.Fatal("the bug shows no more: ", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal("Put, with one who has registered: ", err)
+			}
+			comes.Kill()
+			comes.Wait()
+			h.q.Segment().Sweep()
+			h.get(20)
+			if _, err := h.q.TryGet(); err != mpqueue.ErrAbandoned {
+				t.Error("at the end: ", err)
+			}
+		})
+	}
+}

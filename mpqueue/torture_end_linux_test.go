@@ -121,7 +121,7 @@ var endConsumer = procstest.Role("torture-end-consumer", func(ctx context.Contex
 })
 
 var (
-	leavePoints = []string{"mpqueue.producer.left", "mpqueue.producer.alone", "mpqueue.producer.ended", "mpqueue.close.closed", "mpqueue.put.claimed", "mpqueue.put.filled", "mpqueue.put.committed", "mpqueue.signal.pending", "mpqueue.wait.woken"}
+	leavePoints = []string{"mpqueue.producer.counted", "mpqueue.producer.left", "mpqueue.producer.looked", "mpqueue.producer.alone", "mpqueue.producer.ended", "mpqueue.close.closed", "mpqueue.put.claimed", "mpqueue.put.filled", "mpqueue.put.committed", "mpqueue.signal.pending", "mpqueue.wait.woken"}
 	drainPoints = []string{"mpqueue.get.claimed", "mpqueue.receive.leased", "mpqueue.get.released", "mpqueue.done.freed", "mpqueue.wait.waited", "mpqueue.wait.woken", "mpqueue.signal.pending"}
 	closePoints = append([]string{"mpqueue.sweep.producer"}, sweepPoints...)
 )
