@@ -74,6 +74,10 @@
 // Close is a small death: what the process still holds is released as if it had
 // died, its mapping shows private zeros first.
 //
+// A model in the tests walks every interleaving of three processes, and a kill before
+// each step, in which they attach, take a lock, ask who is dead, sweep, visit a full
+// table and close.
+//
 // # What it costs
 //
 // On a shared virtual machine with 2 CPUs, Linux 6.18, other programs running;
