@@ -154,6 +154,9 @@ func (q *core) retire(ci, n, w uint64) bool {
 	for i := range hs {
 		q.freeBlock(&hs[i])
 	}
+	if !ok {
+		q.roomier() // of what the chunk is now, others may have found these in use
+	}
 	return ok
 }
 
@@ -191,17 +194,28 @@ func (q *core) establish(ci, class, n uint64) error {
 }
 
 // keepChunks is how many chunks a queue that grows keeps when it is drained.
-const keepChunks = 16
+const keepChunks uint64 = 16
 
 // giveBack gives the memory of chunks whose blocks are all free back to the
 // system. Consumers of a queue that grows call it before they sleep: the queue is
 // drained then. Chunks that somebody else is at stay for the next time.
-func (q *core) giveBack() {
+//
+// A run that begins among the chunks that are kept is taken apart when the queue has
+// been idle for a while: large messages that come one by one find it as it was.
+func (q *core) giveBack(idle bool) {
 	if q.geo.rules&ruleGrowing == 0 || !q.cursor.mu.TryLock() {
 		return
 	}
 	defer q.cursor.mu.Unlock()
-	for ci := uint64(keepChunks); ci < q.geo.chunks; ci++ {
+	if idle {
+		for ci := range min(keepChunks, q.geo.chunks) {
+			if w := q.chunk[ci].Load(); chunkState(w) == cRun && ci+chunkCount(w) > keepChunks && q.seize(ci, true) {
+				q.empty(ci, 1)
+				q.roomier()
+			}
+		}
+	}
+	for ci := keepChunks; ci < q.geo.chunks; ci++ {
 		// The bodies of a run are empty chunks when its first one is ours.
 		if w := q.chunk[ci].Load(); w&cFilled != 0 && q.seize(ci, true) {
 			q.punch(ci)

@@ -60,6 +60,25 @@ func TestGrowing(t *testing.T) {
 	if n < 200 || full < 2*12<<10 || left > 2*4<<10 {
 		t.Error("not bounded, or not given back")
 	}
+	// A run that begins in what a drained queue keeps.
+	if err := q.TryPut(make([]byte, 12<<20)); err != nil {
+		t.Fatal(err)
+	}
+	full = blocks(t, q.Segment())
+	if _, err := q.Get(background); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(background, 10*shm.Backstop)
+	defer cancel()
+	for left = full; left > 2*4<<10 && ctx.Err() == nil; left = blocks(t, q.Segment()) {
+		slice, stop := context.WithTimeout(ctx, shm.Backstop+shm.Backstop/2)
+		q.Get(slice) // gives it back when it has been idle for a slice
+		stop()
+	}
+	t.Logf("a message of 12 MiB: %d kB of memory, %d kB when drained", full/2, left/2)
+	if full < 2*12<<10 || left > 2*4<<10 {
+		t.Error("a large message is not given back")
+	}
 	small := newQueue[point](t, 0)
 	for i := range 3000 {
 		if err := small.TryPut(point{i, -i}); err != nil {

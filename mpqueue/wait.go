@@ -165,6 +165,7 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		}
 	}
 	defer leave()
+	idle := false // the last sleep has lasted a whole slice
 	for again := 0; ; {
 		on, line := q.bed(w, r)
 		if line != leads {
@@ -202,9 +203,10 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		}
 		again = 0
 		if r == empty {
-			q.giveBack()
+			q.giveBack(idle)
 		}
 		reason := q.seg.Sleep(ctx, on, v, blocker)
+		idle = reason == shm.Timeout
 		if fault.Enabled && reason == shm.Woken {
 			fault.Point("mpqueue.wait.woken")
 		}
