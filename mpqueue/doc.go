@@ -103,8 +103,9 @@
 //
 // The tests of this package explore it exhaustively, every interleaving of a few
 // processes with a kill before each access: of a queue its slots, leases, sleep and
-// wake, CloseSend, registered producers with the end that they make, and Join with the
-// tasks that it waits for; of a ring and a pipe the whole.
+// wake, CloseSend, registered producers with the end that they make, Join with the
+// tasks that it waits for, and the arena: how its chunks are prepared, taken apart and
+// given back, its blocks claimed and freed; of a ring and a pipe the whole.
 //
 // # Costs
 //
@@ -143,7 +144,8 @@
 //
 // A queue of capacity n takes n slots of memory at once, and with the first Receive
 // or Reserve 256 places for leases, twice as many whenever those are all in use;
-// messages that do not fit their slot take what they need.
+// messages that do not fit their slot take what they need, of which a drained queue
+// without a capacity keeps 1 MiB, or one large message for another 100 ms.
 //
 // # Limits
 //
