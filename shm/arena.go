@@ -330,18 +330,6 @@ func (a *arena) locks(b uint32) []lockAt {
 	return all
 }
 
-// sweptLocks returns the locks in block b, in which the row of a dead process has a
-// bit. That one may have come too late, and have set its bit when the owner had
-// looked: then the block is being described, and nothing of the dead one is in it. If
-// the bit came earlier the owner has seen it, and leaves the block alone until the
-// row is cleared.
-func (a *arena) sweptLocks(b uint32) []lockAt {
-	if a.descs[b].gen.Load()&taking != 0 {
-		return nil
-	}
-	return a.locks(b)
-}
-
 // each calls f for every block whose bit is set in the row of slot i.
 func (a *arena) each(i int, f func(b uint32)) {
 	for k := range a.row(i) {
@@ -350,13 +338,6 @@ func (a *arena) each(i int, f func(b uint32)) {
 				f(b)
 			}
 		}
-	}
-}
-
-// clearRow takes a swept participant's hold of everything away.
-func (a *arena) clearRow(i int) {
-	for k := range a.row(i) {
-		a.row(i)[k].Store(0)
 	}
 }
 

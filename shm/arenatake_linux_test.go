@@ -192,6 +192,53 @@ func TestHandleComesBack(t *testing.T) {
 	}
 }
 
+// janitor opens what is in the mail, and sweeps a visitor of that arena.
+var janitor = procstest.Role("janitor", func(ctx context.Context, a leaseArgs) error {
+	var o shm.Object[rented]
+	if err := o.UnmarshalBinary(a.Mail.Data()[:40]); err != nil {
+		return err
+	}
+	shm.VisitorDied(o.Segment())
+	o.Segment().Sweep()
+	return o.Close()
+})
+
+// Whoever sweeps a visitor looks at locks in blocks that it does not hold. None of
+// them becomes another object's meanwhile.
+func TestSweepOfVisitorKeepsBlock(t *testing.T) {
+	procstest.Watchdog(t, time.Minute)
+	mail := must[*shm.Slice[byte]](t)(shm.NewSlice[byte](200, shm.WithOwnSegment()))
+	defer mail.Close()
+	tell := must[*shm.Object[account]](t)(shm.New[account](shm.WithOwnSegment()))
+	defer tell.Close()
+	o, keep := must[*shm.Object[rented]](t)(shm.New[rented]()), must[*shm.Object[rented]](t)(shm.New[rented]())
+	defer keep.Close()
+	copy(mail.Data(), must[[]byte](t)(keep.Segment().Reference()))
+	at := 1 // the lock of o comes before that of the other, or after
+	if shm.Block(o.Segment()) > shm.Block(keep.Segment()) {
+		at = 2
+	}
+	p := janitor.Start(t, leaseArgs{mail, tell}, procstest.StopAt("shm.sweep.lock", at))
+	p.WaitStopped()
+	where := o.Value()
+	if n := shm.Holders(o.Segment()); n != 2 {
+		t.Errorf("%d hold the block, want us and the sweeper", n)
+	}
+	o.Close()
+	n := must[*shm.Object[rented]](t)(shm.New[rented]())
+	defer n.Close()
+	if n.Value() == where {
+		t.Error("the block is taken under a sweep of its locks")
+	}
+	p.Cont()
+	if s := p.Wait(); s.Err != nil {
+		t.Error(s)
+	}
+	for _, err := range shm.Check(keep.Segment()) {
+		t.Error(err)
+	}
+}
+
 // opens reports whether a process has a descriptor of the anonymous segment id.
 func opens(pid int, id shm.ID) bool {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)

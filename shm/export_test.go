@@ -62,6 +62,9 @@ func ForgetHooks() (restore func()) {
 	return func() { forgetHooks = false }
 }
 
+// Block returns the number of the block that s is a handle of, from 1.
+func Block(s *Segment) uint32 { return s.block }
+
 // Holders returns how many participants hold the block that s is a handle of.
 func Holders(s *Segment) (n int) {
 	for i := 1; i <= s.core.highSlot(); i++ {
@@ -81,6 +84,13 @@ func BlocksOf(s *Segment, slot int) (n int) {
 
 // LocksOf is told at BlocksOf.
 func LocksOf(s *Segment, slot int) int { return len(s.core.sweptLocks(slot)) }
+
+// VisitorDied makes the segment of s look as if a visitor had died in it.
+func VisitorDied(s *Segment) {
+	v := s.core.visitor
+	v.freed.Store(1)
+	v.status.Store(statusOf(1, slotDead))
+}
 
 // LoadInt64 reads a word that another process writes without atomics.
 func LoadInt64(p *int64) int64 { return atomic.LoadInt64(p) }

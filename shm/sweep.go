@@ -128,12 +128,22 @@ func (c *core) runHooks(dead Token) bool {
 	if own.Sweep != nil {
 		own.Sweep(seg, 0, 0, 1, dead)
 	}
-	for _, e := range entries {
-		if fault.Enabled {
-			fault.Point("shm.sweep.lock")
+	hooks := func(entries []lockAt) {
+		for _, e := range entries {
+			if fault.Enabled {
+				fault.Point("shm.sweep.lock")
+			}
+			if k := kindByID(e.kind); k != nil && k.Sweep != nil {
+				k.Sweep(seg, e.off, e.stride, e.count, dead)
+			}
 		}
-		kindByID(e.kind).Sweep(seg, e.off, e.stride, e.count, dead)
 	}
+	if c.arena != nil && dead.Slot() == 0 && c.me != 0 {
+		hooks(c.lockEntries())
+		c.arena.eachHeld(hooks)
+		return true
+	}
+	hooks(entries)
 	if c.arena != nil && dead.Slot() != 0 {
 		c.arena.clearRow(dead.Slot())
 	}
