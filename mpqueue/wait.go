@@ -166,6 +166,7 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 	}
 	defer leave()
 	idle := false // the last sleep has lasted a whole slice
+	turns := 0    // how often in a row it found that it waits for something else
 	for again := 0; ; {
 		on, line := q.bed(w, r)
 		if line != leads {
@@ -187,11 +188,14 @@ func (q *core) await(ctx context.Context, w *waiter) error {
 		if look() {
 			break
 		}
-		if to, _ := q.bed(w, r); to != on && again < lookAgain {
-			again++
+		if to, _ := q.bed(w, r); to != on {
 			q.passOn(w) // as who leaves: it may have used up a wake on the other word
-			continue    // it waits for something else now
+			if turns++; turns > lookAgain {
+				time.Sleep(100 * time.Microsecond) // those who look may turn each other
+			}
+			continue // it waits for something else now, where nobody has been told yet
 		}
+		turns = 0
 		var blocker shm.Token
 		if r.unfinished() {
 			if blocker, err = q.unblock(ctx, word); err != nil {
