@@ -47,7 +47,9 @@ func TestSpinnersYield(t *testing.T) {
 	}
 	slices.Sort(all)
 	t.Logf("looks until the third one had run: %d", all)
-	if all[tries/2] > most {
-		t.Errorf("it ran after %d looks, want at most %d", all[tries/2], most)
+	// Not the median: a processor that the machine needs for something else does not
+	// let the third one run either.
+	if third := all[2]; third > most {
+		t.Errorf("it ran after %d looks at the third best try, want at most %d", third, most)
 	}
 }
