@@ -105,7 +105,8 @@
 // processes with a kill before each access: of a queue its slots, leases, sleep and
 // wake, CloseSend, registered producers with the end that they make, Join with the
 // tasks that it waits for, and the arena: how its chunks are prepared, taken apart and
-// given back, its blocks claimed and freed, and lease blocks made; of a ring and a pipe the whole.
+// given back, its blocks claimed and freed, and lease blocks made; of a ring and a pipe
+// the whole.
 //
 // # Costs
 //
