@@ -35,8 +35,7 @@ func Check(s *Segment) []error {
 	if c.arena != nil {
 		errs = append(errs, c.arena.check()...)
 	}
-	run := func(e lockAt) {
-		k := kindByID(e.kind)
+	run := func(k *Kind, e lockAt) {
 		switch {
 		case k == nil:
 			errs = append(errs, fmt.Errorf("shm: check %q: kind %d: %w", s.Name(), e.kind, ErrUnknownKind))
@@ -44,9 +43,9 @@ func Check(s *Segment) []error {
 			errs = append(errs, k.Check(s, e.off, e.stride, e.count)...)
 		}
 	}
-	run(lockAt{kind: c.hdr.kind, count: 1})
+	run(c.ownKind(), lockAt{kind: c.hdr.kind, count: 1})
 	for _, e := range c.allLocks() {
-		run(e)
+		run(kindByID(e.kind), e)
 	}
 	return errs
 }

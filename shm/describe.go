@@ -34,7 +34,7 @@ func Describe(s *Segment) []Item {
 			all = append(all, it)
 		}
 	}
-	if k := kindByID(c.hdr.kind); k != nil && (k.Describe != nil || k.Counters != nil) {
+	if k := c.ownKind(); k != nil && (k.Describe != nil || k.Counters != nil) {
 		describe(lockAt{kind: c.hdr.kind, count: 1})
 	}
 	for _, e := range c.allLocks() {

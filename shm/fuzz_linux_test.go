@@ -24,6 +24,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{2, 0, 64, 4, 0, 64, 4, 8, 255, 4, 24, 255})    // lock map
 	f.Add([]byte{16, 12, 2, 16, 11, 0x80, 16, 0, 1, 32, 3, 64}) // slot, lock
 	f.Add([]byte{0, 12, 4, 0, 64, 64, 0, 72, 1, 0, 49, 1})      // arena
+	f.Add([]byte{48, 48, 4, 48, 64, 1, 48, 12, 63})             // kind of a lock, and no room for one
 	f.Fuzz(func(t *testing.T, edits []byte) {
 		b := bytes.Clone(good)
 		for ; len(edits) >= 3; edits = edits[3:] {

@@ -88,6 +88,16 @@ func kindByID(id uint32) *Kind {
 	return kinds.byID[id]
 }
 
+// ownKind returns the kind of the whole segment, nil if nobody here knows it. A kind
+// that is found inside others is none: its functions count on room for it, and the
+// header that says so is damaged.
+func (c *core) ownKind() *Kind {
+	if k := kindByID(c.hdr.kind); k != nil && k.Type == nil {
+		return k
+	}
+	return nil
+}
+
 func kindByType(t reflect.Type) *Kind {
 	kinds.RLock()
 	defer kinds.RUnlock()

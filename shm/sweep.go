@@ -115,7 +115,7 @@ func (c *core) runHooks(dead Token) bool {
 		return true
 	}
 	seg := &Segment{core: c}
-	own := kindByID(c.hdr.kind)
+	own := c.ownKind()
 	if own == nil {
 		return false
 	}
