@@ -86,7 +86,7 @@ func TestEveryInstructionOfSweep(t *testing.T) {
 	if !*everyStep {
 		cases = cases[:1]
 	}
-	cuts(t)
+	cuts(t, 15)
 	for _, c := range cases {
 		name := c.point
 		if name == "" {

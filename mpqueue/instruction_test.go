@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -170,21 +171,21 @@ var stepper = procstest.Role("mpqueue-stepper", func(ctx context.Context, a step
 	return nil
 })
 
-var everyStep = flag.Bool("every", false, "cut stepped operations at every instruction, not at 30 of them")
+var everyStep = flag.Bool("every", false, "cut stepped operations at every instruction, not at some tens of them")
 
-// cuts makes EachInstruction cut at 30 places, other ones each time, at 12 with -short
-// and at all with -every. With the race detector's build an operation has twenty times
-// the instructions, nearly all of them the detector's own, and each costs some
-// microseconds: 5 places.
-func cuts(t *testing.T) {
-	steps := "30"
+// cuts makes EachInstruction cut at n places, other ones each time, at 2 of 5 of them
+// with -short and at all with -every. With the race detector's build an operation has
+// twenty times the instructions, nearly all of them the detector's own, and each costs
+// some microseconds: 1 of 6.
+func cuts(t *testing.T, n int) {
+	steps := strconv.Itoa(n)
 	switch {
 	case *everyStep:
 		steps = "all"
 	case shm.RaceEnabled:
-		steps = "5"
+		steps = strconv.Itoa(max(2, n/6))
 	case testing.Short():
-		steps = "12"
+		steps = strconv.Itoa(n * 2 / 5)
 	}
 	t.Setenv("SHMKIT_STEPS", steps)
 }
@@ -199,7 +200,7 @@ func TestEveryInstruction(t *testing.T) {
 	if testing.Short() {
 		ops = ops[:1]
 	}
-	cuts(t)
+	cuts(t, 30)
 	for op, s := range ops {
 		t.Run(s.name, func(t *testing.T) { everyInstruction(t, op, s) })
 	}

@@ -114,7 +114,7 @@ func TestPipeEveryInstruction(t *testing.T) {
 	if testing.Short() {
 		steps = steps[:2]
 	}
-	cuts(t)
+	cuts(t, 20)
 	for op := range steps {
 		s := &steps[op]
 		t.Run(s.name, func(t *testing.T) {

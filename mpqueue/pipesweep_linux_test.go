@@ -46,7 +46,7 @@ func TestPipeEveryInstructionOfSweep(t *testing.T) {
 		return // seconds
 	}
 	procstest.Watchdog(t, 5*time.Minute)
-	cuts(t)
+	cuts(t, 15)
 	var refs [2][]byte
 	var keeper *procstest.Proc
 	procstest.EachInstruction(t, pipeSweeper, func(t testing.TB) pipeSweepArgs {

@@ -149,7 +149,7 @@ var ringStepper = procstest.Role("ring-stepper", func(ctx context.Context, a rin
 // TestEveryInstructionOfRing kills a process at the instructions of its
 // operations on a ring.
 func TestEveryInstructionOfRing(t *testing.T) {
-	cuts(t)
+	cuts(t, 30)
 	for op, s := range ringSteppedOps {
 		if *everyStep || s.always && !(testing.Short() && op > 1) {
 			t.Run(s.name, func(t *testing.T) { everyInstructionOfRing(t, s, ringStepArgs{Op: op}) })
