@@ -3,7 +3,7 @@ package shm
 import (
 	"testing"
 
-	"shmkit/shm/internal/explore"
+	"shmkit/procs/procstest/explore"
 )
 
 // The world of a block of an arena: three processes, the first of which owns the

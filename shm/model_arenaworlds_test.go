@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"shmkit/shm/internal/explore"
+	"shmkit/procs/procstest/explore"
 )
 
 var arenaLabels = func() (all [7][len(arenaNames)]string) {

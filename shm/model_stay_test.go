@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"shmkit/shm/internal/explore"
+	"shmkit/procs/procstest/explore"
 )
 
 // The world of a passage: a process that closes a block of an arena, and goroutines

@@ -3,7 +3,7 @@ package shm
 import (
 	"fmt"
 
-	"shmkit/shm/internal/explore"
+	"shmkit/procs/procstest/explore"
 )
 
 // The world of a participant table: processes attach, take one lock, die or detach,

@@ -3,7 +3,7 @@ package shm
 import (
 	"fmt"
 
-	"shmkit/shm/internal/explore"
+	"shmkit/procs/procstest/explore"
 )
 
 // The steps of the world in model_table_test.go.

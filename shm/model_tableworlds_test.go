@@ -4,7 +4,7 @@ import (
 	"flag"
 	"testing"
 
-	"shmkit/shm/internal/explore"
+	"shmkit/procs/procstest/explore"
 )
 
 // tableMutant is a planted bug.
